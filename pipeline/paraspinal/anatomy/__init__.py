@@ -1,0 +1,1 @@
+"""Structures with evidence and confidence: canal, vertebrae, lungs, ribs, organs."""

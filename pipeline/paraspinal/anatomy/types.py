@@ -1,0 +1,68 @@
+"""What the anatomy stage hands on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from paraspinal.result import Presence
+from paraspinal.volume import BoolArray, FloatArray, Geometry, LabelMap
+
+
+@dataclass(frozen=True, slots=True)
+class Vertebra:
+    """One vertebra along the canal.
+
+    ``top_mm`` and ``bottom_mm`` are the LPS z of the cranial and caudal end plate planes at the body's centre;
+    ``number`` is this vertebra's value in the label map (TotalSegmentator: 27 = L5 … 43 = T1).
+    """
+
+    label: str
+    label_probabilities: Mapping[str, float]
+    centroid_lps_mm: tuple[float, float, float]
+    top_mm: float
+    bottom_mm: float
+    number: int
+    confidence: float
+    evidence: tuple[str, ...] = ()
+    truncated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Organ:
+    """An organ's presence; ``truncated`` names the sides (superior, inferior, left, …) where the scan cuts it."""
+
+    presence: Presence
+    confidence: float
+    truncated: tuple[str, ...] = ()
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """Structures on the working grid (coarse, isotropic, axes of the canonical volume).
+
+    ``geometry`` is the working grid; ``hu`` the CT averaged onto it (float32 [z, y, x]); ``masks`` holds what
+    was found, overlap allowed, under these names: body, lungs, lung_left, lung_right, trachea, bone, canal,
+    vertebrae, ribs, thoracic_cavity (inside of the chest wall), aorta, liver, spleen, effusion_left,
+    effusion_right, muscle_left, muscle_right (what was not found is absent). ``labels`` is the exclusive label
+    map of the same grid. ``centreline_lps_mm`` has shape (n, 3), cranial first, one point per working slice in
+    which the canal was traced.
+    """
+
+    geometry: Geometry
+    hu: FloatArray
+    masks: Mapping[str, BoolArray]
+    labels: LabelMap
+    centreline_lps_mm: npt.NDArray[np.float64]
+    vertebrae: tuple[Vertebra, ...]
+    organs: Mapping[str, Organ]
+    notes: tuple[str, ...] = field(default=())
+
+    def mask(self, name: str) -> BoolArray:
+        """Return a structure's mask on the working grid; all False when it was not found."""
+        found = self.masks.get(name)
+        return np.zeros(self.geometry.shape, dtype=bool) if found is None else found

@@ -1,0 +1,1 @@
+"""DICOM and NIfTI as formats: headers, frame decoding, writing."""

@@ -1,0 +1,1 @@
+"""Findings to a ranked differential, with the evidence line by line."""

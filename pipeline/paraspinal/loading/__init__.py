@@ -1,0 +1,1 @@
+"""Files to a volume: series are found, chosen, checked and read."""

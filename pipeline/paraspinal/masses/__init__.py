@@ -1,0 +1,1 @@
+"""Paravertebral compartments, coverage and the candidates that nothing explains."""

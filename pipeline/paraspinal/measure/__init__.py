@@ -1,0 +1,1 @@
+"""Measurement records from native voxels."""

@@ -1,0 +1,1 @@
+"""Synthetic CT series with known truth."""

@@ -1,0 +1,1 @@
+"""What this scan can carry: noise, resolution, contrast phase."""

@@ -1,0 +1,1 @@
+"""Views of the result: JSON, pictures, HTML."""
