@@ -48,10 +48,65 @@ class AnatomyConfig(_Section):
 
     working_spacing_mm: float = setting(2.0, "edge of the isotropic working grid", gt=0.5, le=3.0)
     min_spine_mm: float = setting(40.0, "less traced spine than this is not assessable", gt=0)
+    body_threshold_hu: float = setting(-250.0, "skin and tissue against air")
+    table_opening_mm: float = setting(8.0, "thinner objects (table, tubes) are not body", gt=0)
+    lung_threshold_hu: float = setting(-400.0, "aerated lung against tissue")
+    free_gas_hu: float = setting(-955.0, "median of free gas lies below, of lung above")
+    min_lung_ml: float = setting(60.0, "smaller air components are not lung", gt=0)
+    sure_lung_ml: float = setting(400.0, "air components of this size are lung wherever they lie", gt=0)
+    min_paraspinal_lung_ml: float = setting(3.0, "air beside the column that makes a component lung", gt=0)
+    lung_closing_mm: float = setting(5.0, "vessels and small nodules that belong to the lung", gt=0)
+    bone_threshold_hu: float = setting(170.0, "bone on the working grid")
+    canal_ray_mm: float = setting(18.0, "a bony ring lies within this distance of the canal's middle", gt=0)
+    canal_half_width_mm: float = setting(70.0, "the spine lies this close to the body's middle", gt=0)
+    canal_hu: tuple[float, float] = setting((-60.0, 130.0), "smoothed HU inside the canal")
+    body_centre_mm: float = setting(24.0, "distance from the canal's to the vertebral body's middle", gt=0)
+    body_ahead_weight: float = setting(0.6, "weight of the vertebral body against the ring", ge=0)
+    canal_slope_cost: float = setting(0.04, "cost of a step to the side between slices", ge=0)
+    canal_min_score: float = setting(0.68, "score of a slice that speaks neither for nor against canal", gt=0)
+    canal_clearance_mm: float = setting(4.0, "no bone lies this close to the canal's middle", gt=0)
+    canal_off_centre_cost: float = setting(0.8, "cost of a canal at the edge of the searched band", ge=0)
+    canal_smoothing_mm: float = setting(6.0, "Gaussian along the canal", gt=0)
+    disc_spacing_mm: tuple[float, float] = setting((15.0, 46.0), "distance of neighbouring discs")
+    disc_weight: float = setting(0.7, "weight of the disc signal against the pedicle signal", ge=0)
+    disc_period_cost: float = setting(0.3, "cost of one more vertebra, against splitting", ge=0)
+    disc_trend: float = setting(-0.035, "log ratio of a spacing to the one below")
+    column_centre_mm: float = setting(21.0, "centre of the vertebral column in front of the canal", gt=0)
+    column_pull_mm: float = setting(5.0, "how far the outline may leave its neighbours' median", gt=0)
+    rib_cut_mm: float = setting(26.0, "ribs are looked for farther than this from the midline", gt=0)
+    rib_thick_mm: float = setting(8.0, "half thickness that no rib reaches", gt=0)
+    rib_sure_reach_mm: float = setting(66.0, "bone that reaches this far is surely a rib", gt=0)
+    min_vertebra_share: float = setting(0.35, "a cut vertebra is listed from this visible share", gt=0)
+    rib_top_hat_hu: float = setting(110.0, "a rib stands out against thick neighbours by this", gt=0)
+    rib_cortex_hu: float = setting(270.0, "cortical bone on the working grid; above enhanced kidney")
+    rib_cortex_reach_mm: float = setting(6.0, "every part of a rib lies this close to cortical bone", gt=0)
+    rib_min_ml: float = setting(0.4, "smaller pieces of bone are no ribs", gt=0)
+    rib_min_reach_mm: float = setting(46.0, "no transverse process reaches this far to the side", gt=0)
+    disc_trend_sd: float = setting(0.08, "standard deviation of that log ratio", gt=0)
 
 
 class MassConfig(_Section):
     """Limits of the search for masses."""
+
+
+class QualityConfig(_Section):
+    """Limits of the judgement of what a scan can carry."""
+
+    soft_tissue_hu: tuple[float, float] = setting((0.0, 180.0), "tissue in which noise is read")
+    noise_patch_mm: float = setting(12.0, "edge of the homogeneous patches in which noise is read", gt=3)
+    noise_min_patches: int = setting(150, "fewer homogeneous patches give no noise figure", ge=1)
+    sampled_slices: int = setting(12, "slices, evenly spread, from which noise and edges are read", ge=1)
+    edge_max_smear_mm: float = setting(0.5, "edges tilted so that a slice smears them more are left out", gt=0)
+    edge_min_profiles: int = setting(40, "fewer clean edge profiles give no edge response", ge=5)
+    metal_hu: float = setting(2500.0, "denser voxels are metal", gt=1000)
+    metal_min_ml: float = setting(0.05, "smaller dense specks are not metal", ge=0)
+    unenhanced_max_hu: float = setting(
+        75.0, "aortic lumen of an unenhanced scan lies below: blood 45-65 HU plus calibration", source="HU-tables"
+    )
+    enhanced_min_hu: float = setting(95.0, "aortic lumen above this holds contrast medium")
+    aortic_phase_min_hu: float = setting(280.0, "aortic lumen above this is the aortic phase")
+    calibration_sd_hu: float = setting(4.0, "type B standard uncertainty of a mean HU at known kVp", gt=0)
+    calibration_sd_unknown_kvp_hu: float = setting(10.0, "the same at unknown kVp", gt=0)
 
 
 class MeasureConfig(_Section):
@@ -60,6 +115,45 @@ class MeasureConfig(_Section):
     calibration_sd_hu: float = setting(4.0, "type B standard uncertainty of a mean HU at known kVp", gt=0)
     calibration_sd_unknown_kvp_hu: float = setting(10.0, "the same at unknown kVp", gt=0)
     core_depth_mm: float = setting(2.0, "attenuation is read this far inside the border", ge=0)
+    context_mm: float = setting(12.0, "surroundings of a mass that are read with it", ge=8)
+    min_core_ml: float = setting(0.1, "a smaller core carries no attenuation", gt=0)
+    calcification_hu: float = setting(
+        150.0, "calcification-like voxels lie above, noise and contrast permitting", source="HU-tables"
+    )
+    calcification_seed_sd: float = setting(5.5, "noise SDs above the core's median that seed a speck", gt=3)
+    calcification_grow_sd: float = setting(3.0, "noise SDs above the core's median that belong to it", gt=1)
+    contrast_margin_hu: float = setting(60.0, "with contrast, specks exceed the aortic lumen by this", ge=0)
+    bone_distance_mm: float = setting(2.0, "dense voxels closer to bone are bone", ge=0)
+    diffuse_hyperattenuation_hu: float = setting(70.0, "smoothed unenhanced tissue above is diffusely dense")
+    fat_hu: tuple[float, float] = setting((-120.0, -30.0), "macroscopic fat, smoothed", source="HU-tables")
+    fat_pure_hu: float = setting(-100.0, "mean of pure fat in the histogram's mixture", source="HU-tables")
+    gas_hu: float = setting(-300.0, "gas inside a mass lies below")
+    foci_smoothing_mm: float = setting(2.0, "SD of the Gaussian before low-density foci are sought", gt=0)
+    foci_depth_mm: float = setting(3.0, "foci are sought this far inside the border", ge=0)
+    foci_min_mm: float = setting(5.0, "smaller regions are no foci (equivalent diameter)", gt=0)
+    foci_min_contrast_hu: float = setting(10.0, "foci lie at least this far below the median", gt=0)
+    foci_false_rate: float = setting(0.05, "false foci expected in a uniform noisy mass", gt=0, lt=1)
+    rim_depth_mm: tuple[float, float] = setting((2.0, 5.0), "the rim lies this deep; the core deeper")
+    edge_min_contrast_hu: float = setting(40.0, "a border is read where tissue outside differs by this", gt=0)
+    edge_lung_hu: float = setting(-250.0, "tissue outside below this is lung and not counted")
+    edge_bone_hu: float = setting(160.0, "tissue outside above this is bone and not counted")
+    edge_min_points: int = setting(20, "fewer readable border points give no margin", ge=3)
+    well_defined_factor: float = setting(2.0, "a border this many times the scan's own edge is ill defined", gt=1)
+    fluid_max_hu: float = setting(20.0, "mean up to which fluid is fully compatible", source="HU-tables")
+    fluid_falloff_hu: float = setting(15.0, "the score falls to 1/e at this distance from the fluid band", gt=0)
+    bone_contact_mm: float = setting(3.0, "mass surface this close to a vertebra touches it", gt=0)
+    erosion_max_slice_mm: float = setting(2.5, "cortex is not judged in thicker slices", gt=0)
+    cortex_min_reference: int = setting(60, "fewer reference points give no cortex judgement", ge=10)
+    cortex_percentile: float = setting(5.0, "a cortex below this percentile of the reference is missing", gt=0)
+    trabecular_depth_mm: float = setting(4.0, "trabecular bone is read this far inside the body", ge=2)
+    min_trabecular_ml: float = setting(0.3, "a smaller trabecular region is not read", gt=0)
+    coarsening_max_slice_mm: float = setting(3.0, "trabecular structure is not judged in thicker slices", gt=0)
+    coarsening_max_fwhm_mm: float = setting(2.2, "nor at a broader in-plane edge response", gt=0)
+    coarsening_band_mm: tuple[float, float] = setting((0.5, 2.0), "SDs of the difference of Gaussians")
+    splenic_lesion_min_mm: float = setting(10.0, "smaller splenic lesions are not counted", gt=0)
+    splenic_lesion_min_contrast_hu: float = setting(20.0, "splenic lesions lie this far below", gt=0)
+    organ_depth_mm: float = setting(4.0, "organ densities are read this far inside the border", ge=0)
+    effusion_limit_ml: float = setting(50.0, "smaller effusions may be missed", gt=0)
 
 
 class DifferentialConfig(_Section):
@@ -69,15 +163,29 @@ class DifferentialConfig(_Section):
     prior: str = setting("uniform", "named prior of the model")
 
 
+class OutcomeConfig(_Section):
+    """When an analysis may say that there is no mass."""
+
+    min_assessed_fraction: float = setting(
+        0.6, "a compartment of which less was assessed is a gap, and a gap rules out `no_mass`", ge=0, le=1
+    )
+    min_assessed_levels: int = setting(2, "fewer levels assessed on both sides are inconclusive", ge=1)
+    min_level_confidence: float = setting(
+        0.9, "vertebrae named with less confidence are listed as uncertain", ge=0, le=1
+    )
+
+
 class Config(_Section):
     """All settings of one analysis."""
 
     name: str = "default"
     loading: LoadingConfig = LoadingConfig()
     anatomy: AnatomyConfig = AnatomyConfig()
+    quality: QualityConfig = QualityConfig()
     masses: MassConfig = MassConfig()
     measure: MeasureConfig = MeasureConfig()
     differential: DifferentialConfig = DifferentialConfig()
+    outcome: OutcomeConfig = OutcomeConfig()
 
     @property
     def digest(self) -> str:

@@ -1,0 +1,101 @@
+"""Vertebral bodies and discs as one column: its outline in every plane across the spine.
+
+The outline is star-shaped around a point in front of the canal. In polar coordinates it is the closed path of
+strongest outward fall of HU (cortex to surroundings) under a limit on its slope; where no edge speaks (pedicles, an
+enhanced aorta on the bone) the neighbouring planes' median radius does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from paraspinal.anatomy.coordinates import SpineCoordinates
+from paraspinal.anatomy.straighten import STEP_MM, SpineFrame
+from paraspinal.config import AnatomyConfig
+from paraspinal.volume import BoolArray, Geometry
+
+_ANGLES = 32
+_RADII_MM = np.arange(6.0, 34.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnOutline:
+    """Outline of the vertebral column: ``radius_mm`` [s, angle] around ``centre_mm`` in front of the canal.
+
+    Angle 0 points forward, 90° to the patient's left.
+    """
+
+    centre_mm: float
+    radius_mm: npt.NDArray[np.float64]
+
+
+def trace_column(
+    hu: npt.NDArray[np.float32], frame: SpineFrame, grid: Geometry, *, config: AnatomyConfig
+) -> ColumnOutline:
+    """Trace the outline of bodies and discs in every millimetre of the straightened spine."""
+    angle = np.arange(_ANGLES) * 2 * np.pi / _ANGLES
+    centre = config.column_centre_mm
+    forward = centre + _RADII_MM[None, :] * np.cos(angle)[:, None]
+    left = _RADII_MM[None, :] * np.sin(angle)[:, None]
+    points = (
+        frame.points[:, None, None]
+        + forward[None, ..., None] * frame.anterior[:, None, None]
+        + left[None, ..., None] * frame.left[:, None, None]
+    )
+    index = np.moveaxis(points / np.asarray(grid.spacing_mm), -1, 0)
+    value = ndimage.map_coordinates(hu, index, order=1, mode="nearest")
+    value = ndimage.gaussian_filter1d(np.clip(value, -150, 450), 2.0, axis=0)
+    fall = np.zeros_like(value)
+    fall[..., 2:-2] = value[..., :-4] - value[..., 4:]
+    gain = np.clip(fall, -100, 250) / 250.0
+    first = _closed_paths(gain)
+    typical = _running_median(first, min(len(first), 61))
+    pull = ((_RADII_MM[None, None, :] - typical[..., None]) / config.column_pull_mm) ** 2
+    second = _closed_paths(gain - 0.3 * pull.astype(np.float32))
+    return ColumnOutline(centre, _running_median(second, 5))
+
+
+def _running_median(radius: npt.NDArray[np.float64], planes: int) -> npt.NDArray[np.float64]:
+    """Median over `planes` planes and three neighbouring angles (angles close on themselves)."""
+    wrapped = np.pad(radius, ((0, 0), (1, 1)), mode="wrap")
+    return np.asarray(ndimage.median_filter(wrapped, (planes, 3), mode="nearest")[:, 1:-1], float)
+
+
+def _closed_paths(gain: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Path of best gain [plane, angle, radius] with |Δr| ≤ 1 step, walked twice round so that it closes."""
+    twice = np.concatenate([gain, gain], axis=1)
+    planes, angles, radii = twice.shape
+    total = twice[:, 0].copy()
+    back = np.zeros((planes, angles, radii), np.int8)
+    for a in range(1, angles):
+        padded = np.pad(total, ((0, 0), (1, 1)), constant_values=-np.inf)
+        options = np.stack([padded[:, :-2], padded[:, 1:-1], padded[:, 2:]])
+        choice = np.argmax(options, axis=0)
+        back[:, a] = choice - 1
+        total = np.take_along_axis(options, choice[None], axis=0)[0] + twice[:, a]
+    index = np.argmax(total, axis=1)
+    path = np.empty((planes, angles), np.int64)
+    rows = np.arange(planes)
+    for a in range(angles - 1, -1, -1):
+        path[:, a] = index
+        index = np.clip(index + back[rows, a, index], 0, radii - 1)
+    half = angles // 2
+    middle = np.concatenate([path[:, half : half + half // 2], path[:, half // 2 : half]], axis=1)
+    return _RADII_MM[middle]
+
+
+def column_mask(outline: ColumnOutline, frame: SpineFrame, where: SpineCoordinates) -> BoolArray:
+    """Return the voxels of `where`'s box inside the outline, within the traced length of the canal."""
+    forward = where.anterior - outline.centre_mm
+    radius = np.hypot(forward, where.left)
+    angle = np.mod(np.arctan2(where.left, forward), 2 * np.pi) * _ANGLES / (2 * np.pi)
+    row = np.clip(where.s / STEP_MM, 0, len(frame.points) - 1)
+    limit = ndimage.map_coordinates(
+        np.pad(outline.radius_mm, ((0, 0), (0, 1)), mode="wrap"), [row, angle], order=1, mode="nearest"
+    )
+    inside = (where.s > -2.0) & (where.s < frame.length_mm + 2.0)
+    return np.asarray((radius <= limit) & inside)

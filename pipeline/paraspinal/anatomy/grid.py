@@ -1,0 +1,53 @@
+"""The working grid: the CT averaged onto coarse isotropic voxels, and the way back."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from paraspinal.volume import CTVolume, Geometry
+
+Float32Volume = npt.NDArray[np.float32]
+
+
+def working_grid(geometry: Geometry, *, spacing_mm: float) -> Geometry:
+    """Return the grid of about `spacing_mm` isotropic voxels that covers the same box as `geometry`."""
+    nz, ny, nx = (max(1, round(extent / spacing_mm)) for extent in geometry.extent_mm)
+    return geometry.resampled((nz, ny, nx))
+
+
+def axis_weights(old: int, new: int) -> sparse.csr_matrix:
+    """Return the [new, old] matrix that averages (new < old) or linearly interpolates (new ≥ old) an axis.
+
+    Both grids cover the same length. Averaging weighs each old cell by its overlap with the new one, which is
+    the antialiasing that a strided or linear read-out lacks.
+    """
+    if new < old:
+        edges = np.arange(new + 1) * old / new
+        low = np.arange(old)
+        overlap = np.minimum(edges[1:, None], low + 1) - np.maximum(edges[:-1, None], low)
+        weights = np.clip(overlap, 0.0, None)
+    else:
+        centre = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+        weights = np.clip(1.0 - np.abs(centre[:, None] - np.arange(old)), 0.0, None)
+    return sparse.csr_matrix((weights / weights.sum(axis=1, keepdims=True)).astype(np.float32))
+
+
+def to_working_grid(volume: CTVolume, grid: Geometry, *, threads: int = 2) -> Float32Volume:
+    """Average HU onto `grid` (same box as the volume); float32 [z, y, x]."""
+    nz, ny, nx = grid.shape
+    plane = np.empty((volume.hu.shape[0], ny, nx), np.float32)
+
+    def shrink(z: int) -> None:
+        cv2.resize(volume.hu[z].astype(np.float32), (nx, ny), dst=plane[z], interpolation=cv2.INTER_AREA)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(shrink, range(volume.hu.shape[0])))
+    if nz == plane.shape[0]:
+        return plane
+    weights = axis_weights(plane.shape[0], nz)
+    return np.asarray(weights @ plane.reshape(plane.shape[0], -1), np.float32).reshape(nz, ny, nx)

@@ -1,0 +1,166 @@
+"""Vertebrae along the traced canal: borders, level evidence, names."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from paraspinal.anatomy.coordinates import SpineCoordinates
+from paraspinal.anatomy.discs import DiscBorders
+from paraspinal.anatomy.levels import LABELS, LevelEvidence, label_probabilities
+from paraspinal.anatomy.ribs import RibCage
+from paraspinal.anatomy.straighten import SpineFrame
+from paraspinal.anatomy.types import Vertebra
+from paraspinal.config import AnatomyConfig
+from paraspinal.volume import BoolArray, Geometry
+
+_PEDICLE_HEIGHT = 0.68  # of the distance from the lower to the upper disc; where a rib's neck meets its vertebra
+LABEL_NUMBERS = {label: 25 + k for k, label in enumerate(LABELS)}
+"""TotalSegmentator's numbers (`total` task): S2 takes the sacrum's 25, S1 26, L5 27 … T1 43, C7 44 …"""
+
+
+def read_level_evidence(
+    borders: DiscBorders,
+    ribs: RibCage,
+    bone: BoolArray,
+    lungs: BoolArray,
+    carina_z: float | None,
+    frame: SpineFrame,
+    where: SpineCoordinates,
+    grid: Geometry,
+    *,
+    config: AnatomyConfig,
+) -> LevelEvidence:
+    """Read ribs, sacral wings, spacing, lung ends and carina per vertebra (caudal first)."""
+    low, high = borders.s_mm[:-1], borders.s_mm[1:]
+    pedicle = low + _PEDICLE_HEIGHT * (high - low)
+    sacral = _sacral_wings(bone[where.box], where, low, high)
+    rib = _rib_probability(pedicle, ribs, frame.length_mm, config=config)
+    whole = (low >= -3.0) & (high <= frame.length_mm + 3.0)
+    apex, recess = _lung_ends(lungs[where.box], frame, where, borders)
+    carina = float("nan")
+    if carina_z is not None:
+        carina = _vertebra_index(carina_z * grid.spacing_mm[0], frame, borders)
+    return LevelEvidence(np.where(whole, high - low, np.nan), rib, sacral, apex, recess, carina)
+
+
+def _rib_probability(
+    pedicle: npt.NDArray[np.float64], ribs: RibCage, length_mm: float, *, config: AnatomyConfig
+) -> npt.NDArray[np.float64]:
+    """Probability that each vertebra bears ribs: mean over sides of how far its bone reaches beyond a process."""
+    out = np.zeros((2, len(pedicle)))
+    lowest, sure = config.rib_min_reach_mm, config.rib_sure_reach_mm
+    for neck in ribs.necks:
+        k = int(np.argmin(np.abs(pedicle - neck.s_mm)))
+        if abs(pedicle[k] - neck.s_mm) > 16.0:
+            continue
+        side = 0 if neck.side == "left" else 1
+        out[side, k] = max(out[side, k], np.clip((neck.reach_mm - lowest + 2.0) / (sure - lowest), 0.0, 1.0))
+    rib = out.mean(axis=0)
+    outside = (pedicle < 4.0) | (pedicle > length_mm - 2.0)
+    rib[outside] = np.nan
+    # Ribs slope down: next to the lower end of the scan they leave it before they reach far.
+    near_bottom = (pedicle < 25.0) & (rib < 0.9)
+    rib[near_bottom] = np.where(rib[near_bottom] > 0.3, rib[near_bottom], np.nan)
+    return rib
+
+
+def _sacral_wings(
+    bone: BoolArray, where: SpineCoordinates, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Share of bone where the sacral wings would be, beside the body; the smaller side counts."""
+    lateral = np.abs(where.left)
+    region = (lateral > 24.0) & (lateral < 38.0) & (where.anterior > 0.0) & (where.anterior < 14.0)
+    out = np.full(len(low), np.nan)
+    for k, (lo, hi) in enumerate(zip(low, high, strict=True)):
+        here = region & (where.s > lo + 0.3 * (hi - lo)) & (where.s < hi)
+        sides = [here & (where.left > 0), here & (where.left < 0)]
+        if min(int(side.sum()) for side in sides) < 20:
+            continue
+        share = min(float(bone[side].mean()) for side in sides)
+        out[k] = np.clip((share - 0.1) / 0.25, 0.0, 1.0)
+    return out
+
+
+def _lung_ends(
+    lungs: BoolArray, frame: SpineFrame, where: SpineCoordinates, borders: DiscBorders
+) -> tuple[float, float]:
+    """Fractional vertebra index of the top and bottom of the lung beside the spine; NaN where the trace ends first."""
+    beside = lungs & (np.abs(where.left) > 22.0) & (np.abs(where.left) < 75.0) & (np.abs(where.anterior) < 35.0)
+    arc = where.s[beside]
+    if arc.size < 200:
+        return float("nan"), float("nan")
+    ends = []
+    for s, limit in ((np.percentile(arc, 99.9), frame.length_mm - 6.0), (np.percentile(arc, 0.1), 6.0)):
+        cut = s > limit if limit > 6.0 else s < limit
+        ends.append(float("nan") if cut else _index_at(float(s), borders))
+    return ends[0], ends[1]
+
+
+def _vertebra_index(z_mm: float, frame: SpineFrame, borders: DiscBorders) -> float:
+    """Fractional vertebra index at a height of the working grid; NaN outside the trace."""
+    if not frame.points[0, 0] <= z_mm <= frame.points[-1, 0]:
+        return float("nan")
+    return _index_at(float(np.interp(z_mm, frame.points[:, 0], np.arange(len(frame.points)))), borders)
+
+
+def _index_at(s: float, borders: DiscBorders) -> float:
+    return float(np.interp(s, borders.s_mm, np.arange(len(borders.s_mm)))) - 0.5
+
+
+def name_vertebrae(
+    borders: DiscBorders,
+    evidence: LevelEvidence,
+    frame: SpineFrame,
+    grid: Geometry,
+    *,
+    config: AnatomyConfig,
+) -> tuple[Vertebra, ...]:
+    """Return the vertebrae, cranial first, each with its label probabilities and the evidence in words."""
+    named = label_probabilities(evidence)
+    out = []
+    for k, probabilities in enumerate(named):
+        low, high = float(borders.s_mm[k]), float(borders.s_mm[k + 1])
+        if min(high, frame.length_mm) - max(low, 0.0) < config.min_vertebra_share * (high - low):
+            continue
+        label = max(probabilities, key=lambda name: probabilities[name])
+        middle, bottom, top = (
+            grid.to_lps(frame.position(s, config.column_centre_mm)[0] / np.asarray(grid.spacing_mm))
+            for s in ((max(low, 0.0) + min(high, frame.length_mm)) / 2, low, high)
+        )
+        cut = tuple(
+            side for side, hit in (("inferior", low < -3.0), ("superior", high > frame.length_mm + 3.0)) if hit
+        )
+        out.append(
+            Vertebra(
+                label=label,
+                label_probabilities=probabilities,
+                centroid_lps_mm=(float(middle[0]), float(middle[1]), float(middle[2])),
+                top_mm=float(top[2]),
+                bottom_mm=float(bottom[2]),
+                number=LABEL_NUMBERS[label],
+                confidence=float(probabilities[label]),
+                evidence=_evidence_words(evidence, k),
+                truncated=cut,
+            )
+        )
+    return tuple(out[::-1])
+
+
+def _evidence_words(evidence: LevelEvidence, k: int) -> tuple[str, ...]:
+    words = []
+    rib, sacral = evidence.rib[k], evidence.sacral[k]
+    if np.isfinite(rib):
+        words.append("ribs on both sides" if rib > 0.9 else f"rib evidence {rib:.2f}" if rib > 0.1 else "no rib")
+    if np.isfinite(sacral) and sacral > 0.3:
+        words.append(f"sacral wings {sacral:.2f}")
+    for name, index in (
+        ("lung apex", evidence.apex),
+        ("lowest lung", evidence.recess),
+        ("carina", evidence.carina),
+    ):
+        if np.isfinite(index) and round(index) == k:
+            words.append(f"{name} at this level")
+    if np.isfinite(evidence.spacing_mm[k]):
+        words.append(f"disc-to-disc {evidence.spacing_mm[k]:.0f} mm")
+    return tuple(words)
