@@ -66,6 +66,7 @@ class AnatomyConfig(_Section):
     canal_min_score: float = setting(0.68, "score of a slice that speaks neither for nor against canal", gt=0)
     canal_clearance_mm: float = setting(4.0, "no bone lies this close to the canal's middle", gt=0)
     canal_off_centre_cost: float = setting(0.8, "cost of a canal at the edge of the searched band", ge=0)
+    canal_max_radius_mm: float = setting(14.0, "no canal is wider from its middle", gt=0)
     canal_smoothing_mm: float = setting(6.0, "Gaussian along the canal", gt=0)
     disc_spacing_mm: tuple[float, float] = setting((15.0, 46.0), "distance of neighbouring discs")
     disc_weight: float = setting(0.7, "weight of the disc signal against the pedicle signal", ge=0)
@@ -73,6 +74,20 @@ class AnatomyConfig(_Section):
     disc_trend: float = setting(-0.035, "log ratio of a spacing to the one below")
     column_centre_mm: float = setting(21.0, "centre of the vertebral column in front of the canal", gt=0)
     column_pull_mm: float = setting(5.0, "how far the outline may leave its neighbours' median", gt=0)
+    aorta_hu: tuple[float, float] = setting((10.0, 700.0), "HU inside the aorta, anaemic to arterial phase")
+    aorta_min_score: float = setting(0.55, "score that speaks neither for nor against aorta", gt=0)
+    min_aorta_mm: float = setting(30.0, "shorter tracks are not taken for the aorta", gt=0)
+    cage_closing_mm: float = setting(36.0, "ribs this far apart along the body form one wall", gt=0)
+    cage_centre_mm: float = setting(65.0, "middle of the chest in front of the canal", gt=0)
+    cage_bridge_mm: float = setting(24.0, "the wall is carried on this far where no rib is met", gt=0)
+    cage_min_share: float = setting(0.45, "share of rays that must meet ribs for a slice to have a cage", gt=0)
+    organ_gradient_hu: float = setting(16.0, "HU change per 2 mm inside a solid organ stays below", gt=0)
+    organ_hu: tuple[float, float] = setting((20.0, 190.0), "smoothed HU of liver and spleen, anaemic to portal")
+    organ_band_hu: float = setting(24.0, "an organ's smoothed HU stays this close to its core's median", gt=0)
+    body_wall_mm: float = setting(14.0, "skin, fat and muscle that no organ reaches into", gt=0)
+    organ_opening_mm: float = setting(6.0, "half width of the bridges cut between organs", gt=0)
+    liver_ml: tuple[float, float] = setting((250.0, 6000.0), "volumes taken for a liver or a part of one")
+    spleen_ml: tuple[float, float] = setting((40.0, 5000.0), "volumes taken for a spleen or a part of one")
     rib_cut_mm: float = setting(26.0, "ribs are looked for farther than this from the midline", gt=0)
     rib_thick_mm: float = setting(8.0, "half thickness that no rib reaches", gt=0)
     rib_sure_reach_mm: float = setting(66.0, "bone that reaches this far is surely a rib", gt=0)
@@ -157,10 +172,54 @@ class MeasureConfig(_Section):
 
 
 class DifferentialConfig(_Section):
-    """Which model, which prior."""
+    """Which model, which prior, and when a measurement is a finding."""
 
     model: str = setting("emh-differential-1", "folder under models/, or a path")
     prior: str = setting("uniform", "named prior of the model")
+    present_from: float = setting(0.8, "a finding this probable is stated as present", gt=0.5, lt=1)
+    absent_to: float = setting(0.2, "a finding this improbable is stated as absent", gt=0, lt=0.5)
+    unseen_probability: float = setting(
+        0.05, "probability of what lies below a detection limit that was not stated", gt=0, lt=0.5
+    )
+    default_relative_sd: float = setting(
+        0.1, "relative standard uncertainty of a value that came without one", gt=0
+    )
+    calcification_ml: float = setting(0.004, "discrete high density that counts: a speck of 2 mm", gt=0)
+    hyperattenuation_fraction: float = setting(0.5, "share of a diffusely dense mass", gt=0, lt=1)
+    fat_ml: float = setting(0.5, "macroscopic fat that counts", gt=0)
+    foci_count: float = setting(0.5, "low-density foci that count: one or more", gt=0)
+    gas_ml: float = setting(0.05, "gas that counts", gt=0)
+    rim_contrast_hu: float = setting(15.0, "shell minus core of a mass with an enhancing rim", gt=0)
+    well_defined_fraction: float = setting(
+        0.5, "sharp share of the border of a well-defined mass", gt=0, lt=1
+    )
+    midline_bridging_mm: float = setting(5.0, "thickness of tissue that bridges the midline", gt=0)
+    canal_extension_mm2: float = setting(50.0, "area inside the canal that counts as extension", gt=0)
+    lytic_depth_mm: float = setting(3.0, "depth of a lytic defect that counts", gt=0)
+    scalloping_depth_mm: float = setting(3.0, "depth of a smooth impression that counts", gt=0)
+    spleen_enlarged_ml: float = setting(314.0, "upper limit of a normal spleen", source="PRASS", gt=0)
+    spleen_small_ml: float = setting(50.0, "a spleen below this is small", gt=0)
+    liver_enlarged_craniocaudal_mm: float = setting(
+        160.0, "upper limit of a normal liver", source="JASPER", gt=0
+    )
+    liver_enlarged_ml: float = setting(
+        2010.0, "the same by volume: mean and 2 SD, body size not known", source="LINGU", gt=0
+    )
+    splenic_lesion_count: float = setting(0.5, "splenic lesions that count: one or more", gt=0)
+    effusion_ml: float = setting(20.0, "pleural fluid of one side that counts", gt=0)
+    liver_iron_hu: float = setting(75.0, "unenhanced liver with iron", source="LAWR", gt=0)
+    blood_pool_low_hu: float = setting(38.0, "unenhanced aortic lumen of an anaemic patient lies below", gt=0)
+    unenhanced_aorta_max_hu: float = setting(
+        75.0, "aortic lumen of an unenhanced scan lies below", source="HU-tables", gt=0
+    )
+    coarsening_index: float = setting(1.5, "median trabecular coarsening that counts", gt=0)
+    coarsening_min_vertebrae: int = setting(2, "fewer vertebrae read give no statement on trabeculae", ge=1)
+    osteosclerosis_hu: float = setting(
+        380.0,
+        "median trabecular density of sclerosis: mean and 2 SD below 30 years, 20.7 % more in the thorax",
+        source="JANG19, BUDOFF",
+        gt=0,
+    )
 
 
 class OutcomeConfig(_Section):

@@ -85,7 +85,7 @@ def _closed_paths(gain: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         index = np.clip(index + back[rows, a, index], 0, radii - 1)
     half = angles // 2
     middle = np.concatenate([path[:, half : half + half // 2], path[:, half // 2 : half]], axis=1)
-    return _RADII_MM[middle]
+    return np.asarray(_RADII_MM[middle])
 
 
 def column_mask(outline: ColumnOutline, frame: SpineFrame, where: SpineCoordinates) -> BoolArray:

@@ -75,7 +75,9 @@ def segment_lungs(
     near = np.bincount(labels[where.box][beside], minlength=counts.size)
     size, near_ml = counts * grid.voxel_ml, near * grid.voxel_ml
     lungs = np.zeros_like(air)
-    large = (size >= config.sure_lung_ml) | ((size >= config.min_lung_ml) & (near_ml >= config.min_paraspinal_lung_ml))
+    large = (size >= config.sure_lung_ml) | (
+        (size >= config.min_lung_ml) & (near_ml >= config.min_paraspinal_lung_ml)
+    )
     for label in np.flatnonzero(large[1:]) + 1:
         member = labels == label
         if float(np.median(hu[member])) > config.free_gas_hu:

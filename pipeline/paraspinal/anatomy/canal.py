@@ -49,7 +49,7 @@ def ring_score(bone: BoolArray, *, radius: int, rays: int = 16) -> FloatMap:
         for r in range(2, radius + 1):
             hit |= _shifted(bone, round(r * np.sin(angle)), round(r * np.cos(angle)))
         total += hit
-    return total / rays
+    return np.asarray(total / rays, np.float32)
 
 
 def _shifted(mask: BoolArray, dy: int, dx: int) -> BoolArray:
@@ -104,7 +104,9 @@ def best_path(gain: FloatMap, *, reach: int, slope_cost: float) -> BestPath:
     return BestPath(z, np.array(path[::-1], np.int64))
 
 
-def canal_score(hu: FloatMap, bone: BoolArray, body: BoolArray, grid: Geometry, *, config: AnatomyConfig) -> FloatMap:
+def canal_score(
+    hu: FloatMap, bone: BoolArray, body: BoolArray, grid: Geometry, *, config: AnatomyConfig
+) -> FloatMap:
     """Score every voxel of [z, y, x] as a canal centre; 0 where it cannot be one, up to about 1.5 inside.
 
     Ring share, plus the bone of a vertebral body in front; a canal is at least as wide as
@@ -173,47 +175,72 @@ def _smooth_path(values: npt.NDArray[np.float64], sigma: float) -> npt.NDArray[n
     robust = ndimage.median_filter(values, size=min(window, len(values) // 2 * 2 + 1), mode="nearest")
     pad = min(len(values) - 1, int(4 * sigma) + 1)
     if pad < 1:
-        return robust
+        return np.asarray(robust)
     padded = np.pad(robust, pad, mode="reflect", reflect_type="odd")
     return np.asarray(ndimage.gaussian_filter1d(padded, sigma)[pad:-pad])
 
 
 def centre_in_ring(
-    points_yx: npt.NDArray[np.float64], bone: BoolArray, grid: Geometry, *, config: AnatomyConfig, rays: int = 32
+    points_yx: npt.NDArray[np.float64], bone: BoolArray, grid: Geometry, *, config: AnatomyConfig
 ) -> npt.NDArray[np.float64]:
-    """Move each point (one per slice of `bone`) to the middle of the bony ring around it, two rounds.
-
-    Rays that meet no bone within the limit take the distance of the opposite ray's slice neighbours (the median
-    of all slices for that direction), so an open foramen does not pull the point sideways.
-    """
-    step = 0.5
-    limit = config.canal_ray_mm / grid.spacing_mm[1]
-    radii = np.arange(1.0, limit + step, step)
-    angles = np.arange(rays) * 2 * np.pi / rays
-    direction = np.stack([np.sin(angles), np.cos(angles)], axis=1)
-    field = bone.astype(np.float32)
+    """Move each point (one per slice of `bone`) to the middle of the bony ring around it, two rounds."""
     points = points_yx.copy()
-    z = np.arange(len(points))[:, None, None]
     for _ in range(2):
-        sample = points[:, None, None, :] + radii[None, None, :, None] * direction[None, :, None, :]
-        zz = np.broadcast_to(z, sample.shape[:3])
-        value = ndimage.map_coordinates(field, [zz, sample[..., 0], sample[..., 1]], order=1, mode="constant")
-        hit = value > 0.5
-        distance = np.where(hit.any(axis=2), radii[np.argmax(hit, axis=2)], np.nan)
-        distance = _fill_rays(distance)
+        distance, direction = _ring_distances(points, bone, grid, config=config, rays=32)
         edge = points[:, None, :] + distance[..., None] * direction[None]
         points = np.stack([_middle(edge[..., 0]), _middle(edge[..., 1])], axis=1)
     return points
+
+
+def _ring_distances(
+    points: npt.NDArray[np.float64], bone: BoolArray, grid: Geometry, *, config: AnatomyConfig, rays: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Distance (voxels) to bone per [slice, ray] and the rays' directions (y, x).
+
+    Rays that meet no bone take that direction's median over all slices, so an open foramen does not pull the
+    middle sideways.
+    """
+    radii = np.arange(1.0, config.canal_ray_mm / grid.spacing_mm[1] + 0.5, 0.5)
+    angles = np.arange(rays) * 2 * np.pi / rays
+    direction = np.stack([np.sin(angles), np.cos(angles)], axis=1)
+    sample = points[:, None, None, :] + radii[None, None, :, None] * direction[None, :, None, :]
+    z = np.broadcast_to(np.arange(len(points))[:, None, None], sample.shape[:3])
+    value = ndimage.map_coordinates(
+        bone.astype(np.float32), [z, sample[..., 0], sample[..., 1]], order=1, mode="constant"
+    )
+    hit = value > 0.5
+    return _fill_rays(np.where(hit.any(axis=2), radii[np.argmax(hit, axis=2)], np.nan)), direction
 
 
 def _fill_rays(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Fill missing ray lengths [slice, ray] with that direction's median over all slices, else the overall one."""
     known = np.isfinite(distance)
     overall = float(np.median(distance[known])) if known.any() else 6.0
-    typical = np.array([np.median(col[ok]) if ok.any() else overall for col, ok in zip(distance.T, known.T, strict=True)])
+    typical = np.array(
+        [np.median(col[ok]) if ok.any() else overall for col, ok in zip(distance.T, known.T, strict=True)]
+    )
     return np.where(known, distance, typical[None, :])
 
 
 def _middle(edge: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Mid-range of the ring's border along one axis, trimmed against a ray that slips through a gap."""
     return np.asarray((np.percentile(edge, 4, axis=1) + np.percentile(edge, 96, axis=1)) / 2.0)
+
+
+def canal_mask(trace: CanalTrace, bone: BoolArray, grid: Geometry, *, config: AnatomyConfig) -> BoolArray:
+    """Return the inside of the bony ring around the traced canal, [z, y, x].
+
+    Where a ray meets no bone the ring is closed by that direction's median distance.
+    """
+    part = bone[trace.first : trace.last + 1]
+    distance, direction = _ring_distances(trace.points_yx, part, grid, config=config, rays=32)
+    distance = np.minimum(distance, config.canal_max_radius_mm / grid.spacing_mm[1])
+    wrapped = np.pad(distance, ((0, 0), (1, 1)), mode="wrap")
+    distance = ndimage.median_filter(wrapped, (3, 3), mode="nearest")[:, 1:-1] - 0.5
+    edge = trace.points_yx[:, None, :] + distance[..., None] * direction[None]
+    out = np.zeros(bone.shape, bool)
+    for k, corners in enumerate(edge):
+        plane = np.zeros(bone.shape[1:], np.uint8)
+        cv2.fillPoly(plane, [np.rint(corners[:, ::-1] * 16).astype(np.int32)], 1, shift=4)
+        out[trace.first + k] = plane > 0
+    return out & ~bone

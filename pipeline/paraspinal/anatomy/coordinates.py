@@ -26,9 +26,22 @@ class SpineCoordinates:
     anterior: Field
     left: Field
 
+    def halved(self) -> SpineCoordinates:
+        """Return the coordinates on the grid of 2×2×2 blocks (see `grid.HalvedGrid`), by picking voxels."""
+        first = [s.start + s.start % 2 for s in self.box]
+        offset = tuple(slice(f - s.start, None, 2) for f, s in zip(first, self.box, strict=True))
+        fields = [np.ascontiguousarray(f[offset]) for f in (self.s, self.anterior, self.left)]
+        z, y, x = (slice(f // 2, f // 2 + n) for f, n in zip(first, fields[0].shape, strict=True))
+        return SpineCoordinates((z, y, x), *fields)
+
 
 def spine_coordinates(
-    frame: SpineFrame, grid: Geometry, *, front_mm: float = 100.0, back_mm: float = 80.0, side_mm: float = 110.0
+    frame: SpineFrame,
+    grid: Geometry,
+    *,
+    front_mm: float = 100.0,
+    back_mm: float = 80.0,
+    side_mm: float = 110.0,
 ) -> SpineCoordinates:
     """Compute spine coordinates in a box around the canal.
 
@@ -41,7 +54,10 @@ def spine_coordinates(
     start = np.maximum(0, np.floor(low / spacing).astype(int))
     stop = np.minimum(grid.shape, np.ceil(high / spacing).astype(int) + 1)
     box = (slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2]))
-    axes = [np.arange(a, b, dtype=np.float32) * np.float32(h) for a, b, h in zip(start, stop, spacing, strict=True)]
+    axes = [
+        np.arange(a, b, dtype=np.float32) * np.float32(h)
+        for a, b, h in zip(start, stop, spacing, strict=True)
+    ]
     z, y, x = np.meshgrid(*axes, indexing="ij")
     s = np.interp(z, frame.points[:, 0], np.arange(len(frame.points)) * STEP_MM).astype(np.float32)
     for _ in range(3):

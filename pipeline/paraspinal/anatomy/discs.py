@@ -48,13 +48,17 @@ def spine_signals(hu: npt.NDArray[np.float32], frame: SpineFrame, grid: Geometry
     beside = 0.5 * (np.roll(around, 6) + np.roll(around, -6))
     beside[:6], beside[-6:] = around[:6], around[-6:]
     side = np.clip(
-        sample_planes(hu, frame, grid, anterior_mm=[-1, 2, 5, 8], left_mm=np.concatenate([-_SIDE, _SIDE])), -100, 900
+        sample_planes(hu, frame, grid, anterior_mm=[-1, 2, 5, 8], left_mm=np.concatenate([-_SIDE, _SIDE])),
+        -100,
+        900,
     )
     half = len(_SIDE)
     # A pedicle runs unbroken from the facets to the body; facets and rib heads alone leave a gap at some depth.
     walls = [part.max(axis=2).min(axis=1) for part in (side[:, :, :half], side[:, :, half:])]
     pedicle = 0.5 * (walls[0] + walls[1]).astype(float)
-    return SpineSignals(_normalised(beside - around, 60.0), _normalised(ndimage.uniform_filter1d(pedicle, 3), 80.0))
+    return SpineSignals(
+        _normalised(beside - around, 60.0), _normalised(ndimage.uniform_filter1d(pedicle, 3), 80.0)
+    )
 
 
 _SIDE = np.arange(8, 18, 2)  # mm left or right of the canal's middle: pedicle or foramen
@@ -64,7 +68,7 @@ def _normalised(values: Profile, window_mm: float) -> Profile:
     size = max(3, min(len(values), round(window_mm / STEP_MM)))
     centred = values - ndimage.median_filter(values, size, mode="nearest")
     spread = np.sqrt(ndimage.uniform_filter1d(centred**2, size, mode="nearest"))
-    return np.clip(centred / np.maximum(spread, 1e-6), -2.0, 2.0)
+    return np.asarray(np.clip(centred / np.maximum(spread, 1e-6), -2.0, 2.0))
 
 
 def find_disc_borders(signals: SpineSignals, *, config: AnatomyConfig) -> DiscBorders:
@@ -97,7 +101,9 @@ def _vertebra_score(
         return np.asarray((cumulative[hi] - cumulative[lo]) / max(1, round(b * h) - round(a * h)))
 
     contrast = mean(0.5, 0.85) - mean(0.05, 0.4)
-    sharp = np.maximum(np.maximum(disc[np.maximum(top - 1, 0)], disc[top]), disc[np.minimum(top + 1, len(disc) - 1)])
+    sharp = np.maximum(
+        np.maximum(disc[np.maximum(top - 1, 0)], disc[top]), disc[np.minimum(top + 1, len(disc) - 1)]
+    )
     return np.asarray((contrast + config.disc_weight * sharp - config.disc_period_cost) * (h / 25.0))
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from paraspinal.volume import CTVolume, Geometry
+from paraspinal.volume import BoolArray, CTVolume, Geometry
 
 Float32Volume = npt.NDArray[np.float32]
 
@@ -51,3 +53,42 @@ def to_working_grid(volume: CTVolume, grid: Geometry, *, threads: int = 2) -> Fl
         return plane
     weights = axis_weights(plane.shape[0], nz)
     return np.asarray(weights @ plane.reshape(plane.shape[0], -1), np.float32).reshape(nz, ny, nx)
+
+
+@dataclass(frozen=True, slots=True)
+class HalvedGrid:
+    """A grid of twice the spacing, padded at the upper ends where a size is odd."""
+
+    fine_shape: tuple[int, int, int]
+    geometry: Geometry
+
+    def _blocks(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        pad = [(0, n % 2) for n in self.fine_shape]
+        padded = np.pad(array, pad, mode="edge")
+        z, y, x = (n // 2 for n in padded.shape)
+        return padded.reshape(z, 2, y, 2, x, 2)
+
+    def mean(self, values: Float32Volume) -> Float32Volume:
+        """Mean of each 2×2×2 block."""
+        return np.asarray(self._blocks(values).mean(axis=(1, 3, 5)), np.float32)
+
+    def any(self, mask: BoolArray) -> BoolArray:
+        """Blocks with any voxel of the mask."""
+        return np.asarray(self._blocks(mask).any(axis=(1, 3, 5)))
+
+    def most(self, mask: BoolArray) -> BoolArray:
+        """Blocks with at least half their voxels in the mask."""
+        return np.asarray(self._blocks(mask).mean(axis=(1, 3, 5)) >= 0.5)
+
+    def back(self, mask: BoolArray) -> BoolArray:
+        """Spread a coarse mask over the fine grid."""
+        z, y, x = self.fine_shape
+        return np.asarray(mask.repeat(2, 0).repeat(2, 1).repeat(2, 2)[:z, :y, :x])
+
+
+def halved(grid: Geometry) -> HalvedGrid:
+    """Return the grid of 2×2×2 blocks of `grid`."""
+    z, y, x = ((n + 1) // 2 for n in grid.shape)
+    sz, sy, sx = (2.0 * s for s in grid.spacing_mm)
+    ox, oy, oz = (float(v) for v in grid.to_lps((0.5, 0.5, 0.5)))
+    return HalvedGrid(grid.shape, Geometry((z, y, x), (sz, sy, sx), (ox, oy, oz), grid.axes_lps))

@@ -21,16 +21,22 @@ LABELS: tuple[str, ...] = (
 )
 """Caudal first."""
 
+VERTEBRA_NUMBERS = {label: 25 + k for k, label in enumerate(LABELS)}
+"""TotalSegmentator's numbers (`total` task): S2 takes the sacrum's 25, S1 26, L5 27 … T1 43, C7 44 …"""
+
+UNCERTAIN_NUMBERS = tuple(range(210, 210 + len(LABELS)))
+"""Numbers of vertebrae whose level is uncertain, caudal first."""
+
 # Adult disc-to-disc distances relative to T7 (engineering default; only the shape of the curve is used, its scale
 # is free within 15 %).
-_RELATIVE_SPACING = dict(
-    zip(
-        LABELS,
-        (1.0, 1.15, 1.45, 1.47, 1.46, 1.42, 1.36, 1.28, 1.18, 1.12, 1.08, 1.04, 1.0, 0.97, 0.94, 0.92, 0.89, 0.84, 0.80)
-        + (0.74, 0.72, 0.71, 0.71, 0.71),
-        strict=True,
-    )
-)
+# fmt: off
+_RELATIVE_SPACING = dict(zip(LABELS, (
+    1.0, 1.15,  # S2, S1
+    1.45, 1.47, 1.46, 1.42, 1.36,  # L5 … L1
+    1.28, 1.18, 1.12, 1.08, 1.04, 1.0, 0.97, 0.94, 0.92, 0.89, 0.84, 0.80,  # T12 … T1
+    0.74, 0.72, 0.71, 0.71, 0.71,  # C7 … C3
+), strict=True))
+# fmt: on
 _SPACING_SD, _SCALE_SD, _T7_MM = 0.08, 0.15, 24.5
 
 # Probability that a rib is found beside a vertebra of that name (engineering default).
@@ -82,7 +88,9 @@ def label_probabilities(evidence: LevelEvidence) -> list[dict[str, float]]:
     posterior = naming_posterior(evidence)
     out = []
     for k in range(len(evidence.rib)):
-        named = {LABELS[i + k]: float(p) for i, p in enumerate(posterior) if p >= 0.005 and i + k < len(LABELS)}
+        named = {
+            LABELS[i + k]: float(p) for i, p in enumerate(posterior) if p >= 0.005 and i + k < len(LABELS)
+        }
         total = sum(named.values())
         out.append({label: p / total for label, p in sorted(named.items(), key=lambda item: -item[1])})
     return out
@@ -125,4 +133,4 @@ def _spacing(spacing_mm: npt.NDArray[np.float64], labels: tuple[str, ...]) -> fl
     scale = shrink * residual.mean()
     fit = float(((residual - scale) ** 2).sum()) / _SPACING_SD**2 + (scale / _SCALE_SD) ** 2
     # Neighbouring spacings share the errors of one border: count them as half as many.
-    return -0.25 * fit
+    return float(-0.25 * fit)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import cc3d
 import cv2
 import edt
@@ -55,9 +57,11 @@ def fill_slices(mask: BoolArray) -> BoolArray:
     return np.stack([fill_voids.fill(plane) for plane in mask]) if mask.any() else mask.copy()
 
 
-def components(mask: BoolArray, *, connectivity: int = 6) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.int64]]:
+def components(
+    mask: BoolArray, *, connectivity: Literal[6, 18, 26] = 6
+) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.int64]]:
     """Label components; return labels and the voxel count per label (index 0: background)."""
-    labels = cc3d.connected_components(mask, connectivity=connectivity)
+    labels = np.asarray(cc3d.connected_components(mask, connectivity=connectivity))
     return labels, np.bincount(labels.ravel())
 
 

@@ -19,18 +19,19 @@ from paraspinal.volume import BoolArray, Geometry
 class RibNeck:
     """The medial end of a rib.
 
-    ``s_mm`` is its arc length along the canal, ``reach_mm`` the farthest distance from the midline of the bone that
-    it belongs to.
+    ``s_mm`` is its arc length along the canal, ``reach_mm`` the farthest distance from the midline of the bone
+    that it belongs to, ``piece`` that bone's component.
     """
 
     side: Side
     s_mm: float
     reach_mm: float
+    piece: int
 
 
 @dataclass(frozen=True, slots=True)
 class RibCage:
-    """Rib necks, and the mask of all rib pieces in the box of the spine coordinates."""
+    """Rib necks, and the mask of the bone that bears them, in the box of the spine coordinates."""
 
     necks: tuple[RibNeck, ...]
     mask: BoolArray
@@ -51,34 +52,36 @@ def find_ribs(
     """
     lateral = np.abs(where.left)
     band = (lateral > config.rib_cut_mm) & (where.anterior > -60.0) & (where.anterior < 60.0)
-    # An enhanced kidney passes the bone threshold, but has no cortical bone anywhere near.
-    cortical = dilate(hu[where.box] > config.rib_cortex_hu, config.rib_cortex_reach_mm, grid.spacing_mm)
-    thin = (hu[where.box] > config.bone_threshold_hu) & cortical & band
-    thin &= _white_top_hat(hu[where.box], grid, config=config) > config.rib_top_hat_hu
+    thin = thin_bone(hu[where.box], grid, config=config) & band
     labels, counts = components(thin)
     reach = ndimage.maximum(lateral, labels, index=np.arange(counts.size))
     is_rib = (counts * grid.voxel_ml >= config.rib_min_ml) & (np.asarray(reach) >= config.rib_min_reach_mm)
     is_rib[0] = False
     ribs = is_rib[labels]
     medial = ribs & (lateral < config.rib_cut_mm + 10.0) & (np.abs(where.anterior + 4.0) < 26.0)
-    return RibCage(_necks(medial, labels, np.asarray(reach), where), ribs)
+    necks = _necks(medial, labels, np.asarray(reach), where)
+    return RibCage(necks, ribs & np.isin(labels, [neck.piece for neck in necks]))
 
 
-def _white_top_hat(
-    hu: npt.NDArray[np.float32], grid: Geometry, *, config: AnatomyConfig
-) -> npt.NDArray[np.float32]:
-    """HU above what remains after removing bright objects thinner than twice ``rib_thick_mm``.
+def thin_bone(hu: npt.NDArray[np.float32], grid: Geometry, *, config: AnatomyConfig) -> BoolArray:
+    """Return bone that is thin and has cortex: ribs, sternum, processes; no enhanced vessel or organ.
 
-    An enhanced kidney or aorta is thick and keeps its level, so it vanishes here although it passes the bone
-    threshold; a rib does not.
+    An enhanced kidney or aorta is thick, keeps its level under an opening and so vanishes in the top-hat; what is
+    left of its rim has no cortical bone near. Filters are cubes, which are separable.
     """
     size = [2 * round(config.rib_thick_mm / step) + 1 for step in grid.spacing_mm]
-    low = ndimage.minimum_filter(np.clip(hu, -200, 600), size, mode="nearest")
-    return np.asarray(hu - ndimage.maximum_filter(low, size, mode="nearest"), np.float32)
+    clipped = np.clip(hu, -200, 600)
+    low = ndimage.minimum_filter(clipped, size, mode="nearest")
+    stands_out = hu - ndimage.maximum_filter(low, size, mode="nearest") > config.rib_top_hat_hu
+    cortical = dilate(hu > config.rib_cortex_hu, config.rib_cortex_reach_mm, grid.spacing_mm)
+    return np.asarray((hu > config.bone_threshold_hu) & cortical & stands_out)
 
 
 def _necks(
-    medial: BoolArray, labels: npt.NDArray[np.integer], reach: npt.NDArray[np.floating], where: SpineCoordinates
+    medial: BoolArray,
+    labels: npt.NDArray[np.integer],
+    reach: npt.NDArray[np.floating],
+    where: SpineCoordinates,
 ) -> tuple[RibNeck, ...]:
     parts, counts = components(medial, connectivity=26)
     index = np.arange(1, counts.size)
@@ -88,7 +91,7 @@ def _necks(
     left = ndimage.mean(where.left, parts, index)
     owner = ndimage.maximum(labels, parts, index).astype(int)
     return tuple(
-        RibNeck("left" if side > 0 else "right", float(position), float(reach[own]))
+        RibNeck("left" if side > 0 else "right", float(position), float(reach[own]), int(own))
         for position, side, own, count in zip(s, left, owner, counts[1:], strict=True)
         if count >= 6
     )

@@ -41,7 +41,7 @@ class SpineFrame:
         i = np.rint(index).astype(int)
         beyond = (s - index) * STEP_MM
         out: Points = self.points[i] + (index - i)[:, None] * STEP_MM * self.tangent[i]
-        return out + beyond[:, None] * self.tangent[i] + anterior_mm * self.anterior[i]
+        return np.asarray(out + beyond[:, None] * self.tangent[i] + anterior_mm * self.anterior[i])
 
 
 def _smooth(values: Points, sigma: float) -> Points:
@@ -82,6 +82,8 @@ def sample_planes(
     """Sample [s, anterior, left] from a working-grid array along the straightened spine."""
     a = np.asarray(anterior_mm, float)[None, :, None, None]
     lateral = np.asarray(left_mm, float)[None, None, :, None]
-    points = frame.points[:, None, None] + a * frame.anterior[:, None, None] + lateral * frame.left[:, None, None]
+    points = (
+        frame.points[:, None, None] + a * frame.anterior[:, None, None] + lateral * frame.left[:, None, None]
+    )
     index = np.moveaxis(points / np.asarray(grid.spacing_mm), -1, 0)
     return np.asarray(ndimage.map_coordinates(values, index, order=order, mode="nearest"), np.float32)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from paraspinal.anatomy.coordinates import SpineCoordinates
 from paraspinal.result import Presence
 from paraspinal.volume import BoolArray, FloatArray, Geometry, LabelMap
 
@@ -16,6 +17,7 @@ from paraspinal.volume import BoolArray, FloatArray, Geometry, LabelMap
 class Vertebra:
     """One vertebra along the canal.
 
+    ``s_mm`` is the arc length along the canal at the middle of the vertebra's interval (see `Anatomy.spine`).
     ``top_mm`` and ``bottom_mm`` are the LPS z of the cranial and caudal end plate planes at the body's centre;
     ``number`` is this vertebra's value in the label map (TotalSegmentator: 27 = L5 … 43 = T1).
     """
@@ -25,6 +27,7 @@ class Vertebra:
     centroid_lps_mm: tuple[float, float, float]
     top_mm: float
     bottom_mm: float
+    s_mm: float
     number: int
     confidence: float
     evidence: tuple[str, ...] = ()
@@ -49,8 +52,8 @@ class Anatomy:
     was found, overlap allowed, under these names: body, lungs, lung_left, lung_right, trachea, bone, canal,
     vertebrae, ribs, thoracic_cavity (inside of the chest wall), aorta, liver, spleen, effusion_left,
     effusion_right, muscle_left, muscle_right (what was not found is absent). ``labels`` is the exclusive label
-    map of the same grid. ``centreline_lps_mm`` has shape (n, 3), cranial first, one point per working slice in
-    which the canal was traced.
+    map of the same grid. ``spine`` gives voxels their place along and beside the canal. ``centreline_lps_mm``
+    has shape (n, 3), cranial first, one point per working slice in which the canal was traced.
     """
 
     geometry: Geometry
@@ -60,6 +63,7 @@ class Anatomy:
     centreline_lps_mm: npt.NDArray[np.float64]
     vertebrae: tuple[Vertebra, ...]
     organs: Mapping[str, Organ]
+    spine: SpineCoordinates
     notes: tuple[str, ...] = field(default=())
 
     def mask(self, name: str) -> BoolArray:

@@ -7,16 +7,16 @@ import numpy.typing as npt
 
 from paraspinal.anatomy.coordinates import SpineCoordinates
 from paraspinal.anatomy.discs import DiscBorders
-from paraspinal.anatomy.levels import LABELS, LevelEvidence, label_probabilities
+from paraspinal.anatomy.levels import UNCERTAIN_NUMBERS, VERTEBRA_NUMBERS, LevelEvidence, label_probabilities
 from paraspinal.anatomy.ribs import RibCage
 from paraspinal.anatomy.straighten import SpineFrame
 from paraspinal.anatomy.types import Vertebra
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import BoolArray, Geometry
 
-_PEDICLE_HEIGHT = 0.68  # of the distance from the lower to the upper disc; where a rib's neck meets its vertebra
-LABEL_NUMBERS = {label: 25 + k for k, label in enumerate(LABELS)}
-"""TotalSegmentator's numbers (`total` task): S2 takes the sacrum's 25, S1 26, L5 27 … T1 43, C7 44 …"""
+_PEDICLE_HEIGHT = (
+    0.68  # of the distance from the lower to the upper disc; where a rib's neck meets its vertebra
+)
 
 
 def read_level_evidence(
@@ -62,7 +62,7 @@ def _rib_probability(
     # Ribs slope down: next to the lower end of the scan they leave it before they reach far.
     near_bottom = (pedicle < 25.0) & (rib < 0.9)
     rib[near_bottom] = np.where(rib[near_bottom] > 0.3, rib[near_bottom], np.nan)
-    return rib
+    return np.asarray(rib)
 
 
 def _sacral_wings(
@@ -85,8 +85,10 @@ def _sacral_wings(
 def _lung_ends(
     lungs: BoolArray, frame: SpineFrame, where: SpineCoordinates, borders: DiscBorders
 ) -> tuple[float, float]:
-    """Fractional vertebra index of the top and bottom of the lung beside the spine; NaN where the trace ends first."""
-    beside = lungs & (np.abs(where.left) > 22.0) & (np.abs(where.left) < 75.0) & (np.abs(where.anterior) < 35.0)
+    """Fractional vertebra index of the top and bottom of the lung beside the spine; NaN where the trace ends."""
+    beside = (
+        lungs & (np.abs(where.left) > 22.0) & (np.abs(where.left) < 75.0) & (np.abs(where.anterior) < 35.0)
+    )
     arc = where.s[beside]
     if arc.size < 200:
         return float("nan"), float("nan")
@@ -129,7 +131,9 @@ def name_vertebrae(
             for s in ((max(low, 0.0) + min(high, frame.length_mm)) / 2, low, high)
         )
         cut = tuple(
-            side for side, hit in (("inferior", low < -3.0), ("superior", high > frame.length_mm + 3.0)) if hit
+            side
+            for side, hit in (("inferior", low < -3.0), ("superior", high > frame.length_mm + 3.0))
+            if hit
         )
         out.append(
             Vertebra(
@@ -138,7 +142,8 @@ def name_vertebrae(
                 centroid_lps_mm=(float(middle[0]), float(middle[1]), float(middle[2])),
                 top_mm=float(top[2]),
                 bottom_mm=float(bottom[2]),
-                number=LABEL_NUMBERS[label],
+                s_mm=0.5 * (low + high),
+                number=label_number(label, float(probabilities[label]), k),
                 confidence=float(probabilities[label]),
                 evidence=_evidence_words(evidence, k),
                 truncated=cut,
@@ -147,11 +152,21 @@ def name_vertebrae(
     return tuple(out[::-1])
 
 
+def label_number(label: str, probability: float, place: int) -> int:
+    """Return the label-map number: the name's own, or one that says that the level is uncertain.
+
+    A wrong vertebra number in a label map is used without anybody asking for its probability.
+    """
+    return VERTEBRA_NUMBERS[label] if probability >= 0.5 else UNCERTAIN_NUMBERS[place]
+
+
 def _evidence_words(evidence: LevelEvidence, k: int) -> tuple[str, ...]:
     words = []
     rib, sacral = evidence.rib[k], evidence.sacral[k]
     if np.isfinite(rib):
-        words.append("ribs on both sides" if rib > 0.9 else f"rib evidence {rib:.2f}" if rib > 0.1 else "no rib")
+        words.append(
+            "ribs on both sides" if rib > 0.9 else f"rib evidence {rib:.2f}" if rib > 0.1 else "no rib"
+        )
     if np.isfinite(sacral) and sacral > 0.3:
         words.append(f"sacral wings {sacral:.2f}")
     for name, index in (

@@ -1,0 +1,177 @@
+"""Liver and spleen: the largest even soft organ on the right, and the one beside the left posterior ribs.
+
+Each begins at the centre of the largest sphere of even tissue that fits its place, and grows within a band of HU
+around that core. Bridges narrower than ``organ_opening_mm`` (contact with stomach, heart, muscle, kidney) are
+cut. What comes out too small, too large or in the wrong shape is `indeterminate`, not forced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from paraspinal.anatomy.coordinates import SpineCoordinates
+from paraspinal.anatomy.morphology import closed, components, dilate, distance_inside, erode, fill_slices
+from paraspinal.anatomy.types import Organ
+from paraspinal.config import AnatomyConfig
+from paraspinal.volume import BoolArray, Geometry
+
+
+@dataclass(frozen=True, slots=True)
+class SoftTissue:
+    """Smoothed HU, where it is even, and where an organ may be at all: in the body, off bone, lung and vessels."""
+
+    smooth: npt.NDArray[np.float32]
+    even: BoolArray
+    allowed: BoolArray
+
+
+def even_tissue(
+    hu: npt.NDArray[np.float32],
+    body: BoolArray,
+    excluded: BoolArray,
+    grid: Geometry,
+    *,
+    config: AnatomyConfig,
+) -> SoftTissue:
+    """Find even soft tissue of the working grid ([z, y, x])."""
+    smooth = ndimage.gaussian_filter(np.clip(hu, -200, 300), 3.0 / np.asarray(grid.spacing_mm))
+    steep = np.sqrt(sum(g**2 for g in np.gradient(smooth)))
+    low, high = config.organ_hu
+    inside = (smooth > low) & (smooth < high) & (steep < config.organ_gradient_hu)
+    allowed = erode(body, config.body_wall_mm, grid.spacing_mm) & ~excluded
+    return SoftTissue(smooth, inside & allowed, allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundOrgan:
+    """An organ's mask (None unless present) and what is known about it."""
+
+    mask: BoolArray | None
+    organ: Organ
+
+
+def find_liver(
+    tissue: SoftTissue, where: SpineCoordinates, grid: Geometry, *, config: AnatomyConfig
+) -> FoundOrgan:
+    """Find the liver, right of the spine's middle below the right lung."""
+    place = np.zeros(tissue.even.shape, bool)
+    place[where.box] = (where.left < -35.0) & (where.anterior > -10.0)
+    found = _grown(tissue, place, grid, limits_ml=config.liver_ml, min_radius_mm=24.0, config=config)
+    return _judged(found, lambda mask: _liver_spill(mask, where))
+
+
+def find_spleen(
+    tissue: SoftTissue,
+    cage: BoolArray,
+    liver: BoolArray | None,
+    where: SpineCoordinates,
+    grid: Geometry,
+    *,
+    config: AnatomyConfig,
+) -> FoundOrgan:
+    """Find the spleen, left behind, near the ribs."""
+    place = np.zeros(tissue.even.shape, bool)
+    place[where.box] = (where.left > 48.0) & (where.anterior < 55.0)
+    if cage.any():
+        place &= cage & (distance_inside(cage, grid.spacing_mm) < 40.0)
+    if liver is not None:
+        place &= ~liver
+        off = ~dilate(liver, 3.0, grid.spacing_mm)
+        tissue = SoftTissue(tissue.smooth, tissue.even & off, tissue.allowed & off)
+    found = _grown(tissue, place, grid, limits_ml=config.spleen_ml, min_radius_mm=12.0, config=config)
+    return _judged(found, lambda mask: _share(mask[where.box], where.left < 20.0))
+
+
+def _grown(
+    tissue: SoftTissue,
+    place: BoolArray,
+    grid: Geometry,
+    *,
+    limits_ml: tuple[float, float],
+    min_radius_mm: float,
+    config: AnatomyConfig,
+) -> FoundOrgan:
+    if not place.any():
+        return FoundOrgan(None, Organ("not_in_view", 0.9, reason="its place lies outside the scan"))
+    depth = distance_inside(tissue.even, grid.spacing_mm)
+    depth[~place] = 0.0
+    seed = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    radius = float(depth[seed])
+    if radius < min_radius_mm:
+        return FoundOrgan(None, Organ("indeterminate", 0.3, reason="no large even tissue at its place"))
+    core = np.zeros(tissue.even.shape, bool)
+    core[tuple(slice(max(0, int(c) - 4), int(c) + 5) for c in seed)] = True
+    level = float(np.median(tissue.smooth[core & tissue.even]))
+    band = np.abs(tissue.smooth - level) < config.organ_band_hu
+    solid = erode(band & tissue.allowed, config.organ_opening_mm, grid.spacing_mm)
+    labels, _ = components(solid)
+    if labels[seed] == 0:
+        return FoundOrgan(None, Organ("indeterminate", 0.3, reason="its core could not be grown"))
+    mask = dilate(labels == labels[seed], config.organ_opening_mm, grid.spacing_mm) & band & tissue.allowed
+    mask = fill_slices(closed(mask, 4.0, grid.spacing_mm) & (tissue.smooth > -20.0))
+    volume = float(mask.sum()) * grid.voxel_ml
+    cut = cut_sides(mask)
+    if not limits_ml[0] <= volume <= limits_ml[1]:
+        reason = f"the tissue grown at its place measures {volume:.0f} mL"
+        return FoundOrgan(None, Organ("indeterminate", 0.3, cut, reason))
+    return FoundOrgan(mask, Organ("present", 0.9, cut))
+
+
+def _judged(found: FoundOrgan, spill: Callable[[BoolArray], float]) -> FoundOrgan:
+    """Withdraw an organ of which too much lies where it cannot be: it ran into a neighbour."""
+    if found.mask is None:
+        return found
+    confidence = float(np.clip(0.9 - 5.0 * spill(found.mask), 0.1, 0.9))
+    cut = found.organ.truncated
+    if confidence < 0.5:
+        return FoundOrgan(
+            None, Organ("indeterminate", confidence, cut, "it could not be told from its neighbours")
+        )
+    return FoundOrgan(found.mask, Organ("present", confidence, cut))
+
+
+def _share(mask: BoolArray, elsewhere: BoolArray) -> float:
+    return float((mask & elsewhere).sum()) / max(1, int(mask.sum()))
+
+
+def _liver_spill(mask: BoolArray, where: SpineCoordinates) -> float:
+    """Share of a liver far to the left, or nearer the midline above its right dome (there the heart lies)."""
+    inside = mask[where.box]
+    right = inside & (where.left < -40.0)
+    if not right.any():
+        return 1.0
+    dome = int(np.flatnonzero(right.any(axis=(1, 2))).max())
+    above = np.zeros_like(inside)
+    above[dome + 1 :] = True
+    near_top = np.zeros_like(inside)
+    near_top[max(0, dome - 5) :] = True
+    return _share(inside, (where.left > 100.0) | above | (near_top & (where.left > 10.0)))
+
+
+def refine_organ(
+    mask: BoolArray, hu: npt.NDArray[np.float32], free: BoolArray, grid: Geometry, *, config: AnatomyConfig
+) -> BoolArray:
+    """Return the organ on the working grid: its coarse mask, and the rim of like HU that smoothing had cut off."""
+    light = ndimage.gaussian_filter(np.clip(hu, -200, 400), 1.0)
+    inner = erode(mask, 6.0, grid.spacing_mm)
+    level = float(np.median(light[inner if inner.any() else mask]))
+    like = np.abs(light - level) < 1.6 * config.organ_band_hu
+    return np.asarray((mask | dilate(mask, 5.0, grid.spacing_mm)) & like & free)
+
+
+def cut_sides(mask: BoolArray) -> tuple[str, ...]:
+    """Names of the sides at which a structure reaches the end of the scan."""
+    planes = {
+        "inferior": mask[0],
+        "superior": mask[-1],
+        "anterior": mask[:, 0],
+        "posterior": mask[:, -1],
+        "right": mask[:, :, 0],
+        "left": mask[:, :, -1],
+    }
+    return tuple(name for name, plane in planes.items() if plane.any())
