@@ -35,11 +35,24 @@ class LoadingConfig(_Section):
     max_file_mib: float = setting(1024.0, "larger single files are not opened", gt=0)
     max_volume_gib: float = setting(4.0, "larger decoded volumes are refused", gt=0)
     max_files: int = setting(200_000, "more files in one input are refused", ge=1)
-    max_zip_ratio: float = setting(200.0, "zip members that expand more are refused", gt=1)
+    max_zip_ratio: float = setting(200.0, "zips with a member that expands more are refused", gt=1)
+    max_zip_gib: float = setting(16.0, "zips that unpack to more are refused", gt=0)
     position_tolerance_mm: float = setting(0.05, "slice positions closer than this are one position", gt=0)
-    spacing_tolerance: float = setting(0.02, "relative deviation of a slice gap that is still uniform", gt=0)
+    spacing_tolerance: float = setting(
+        0.02, "distance of a slice from the even grid, relative to the spacing, that still is even", gt=0
+    )
+    even_tolerance_mm: float = setting(
+        0.1, "the same in mm, whichever is more: positions are often rounded to 0.1 mm", gt=0
+    )
     orientation_tolerance: float = setting(1e-3, "difference of direction cosines within one stack", gt=0)
     tilt_tolerance: float = setting(0.005, "tangent of a gantry tilt that is ignored", gt=0)
+    sideways_tolerance_px: float = setting(
+        0.25, "shift of a slice within its plane that is ignored, in pixels", gt=0
+    )
+    max_oblique_deg: float = setting(25.0, "volumes further off the patient's axes are refused", gt=0, lt=45)
+    padding_hu: float = setting(
+        -1900.0, "no matter reads this low; such voxels are padding (-2000, -2048, -3024)", lt=-1024
+    )
     threads: int = setting(2, "threads that decode frames", ge=1)
 
 
@@ -80,9 +93,13 @@ class AnatomyConfig(_Section):
     cage_closing_mm: float = setting(36.0, "ribs this far apart along the body form one wall", gt=0)
     cage_centre_mm: float = setting(65.0, "middle of the chest in front of the canal", gt=0)
     cage_bridge_mm: float = setting(24.0, "the wall is carried on this far where no rib is met", gt=0)
-    cage_min_share: float = setting(0.45, "share of rays that must meet ribs for a slice to have a cage", gt=0)
+    cage_min_share: float = setting(
+        0.45, "share of rays that must meet ribs for a slice to have a cage", gt=0
+    )
     organ_gradient_hu: float = setting(16.0, "HU change per 2 mm inside a solid organ stays below", gt=0)
-    organ_hu: tuple[float, float] = setting((20.0, 190.0), "smoothed HU of liver and spleen, anaemic to portal")
+    organ_hu: tuple[float, float] = setting(
+        (20.0, 190.0), "smoothed HU of liver and spleen, anaemic to portal"
+    )
     organ_band_hu: float = setting(24.0, "an organ's smoothed HU stays this close to its core's median", gt=0)
     body_wall_mm: float = setting(14.0, "skin, fat and muscle that no organ reaches into", gt=0)
     organ_opening_mm: float = setting(6.0, "half width of the bridges cut between organs", gt=0)
@@ -103,6 +120,40 @@ class AnatomyConfig(_Section):
 class MassConfig(_Section):
     """Limits of the search for masses."""
 
+    lateral_mm: float = setting(60.0, "lateral limit of the paravertebral compartment", gt=0)
+    anterior_mm: float = setting(
+        15.0, "the compartment ends this far before the anterior vertebral line", gt=0
+    )
+    posterior_limit_mm: float = setting(-10.0, "nothing farther behind the canal's middle, beside the column")
+    behind_column_mm: float = setting(
+        34.0, "that posterior limit holds within this distance of the midline", gt=0
+    )
+    soft_hu: tuple[float, float] = setting((-35.0, 220.0), "HU of what may be a mass on the working grid")
+    opening_mm: float = setting(4.5, "half thickness below which tissue is no candidate", gt=0)
+    aortic_wall_mm: float = setting(3.0, "aortic wall and its partial volume", ge=0)
+    marker_window_voxels: int = setting(7, "window of local maxima of depth, working voxels", ge=3)
+    merge_neck: float = setting(
+        0.8, "necks wider than this share of the thinner part do not divide", gt=0, le=1
+    )
+    merge_hu: float = setting(16.0, "parts that differ more in HU are not one region", gt=0)
+    min_radius_mm: float = setting(5.5, "smallest inscribed sphere of a candidate", gt=0)
+    min_zone_share: float = setting(0.55, "share of a candidate inside the compartment", gt=0, le=1)
+    max_gap_mm: float = setting(7.0, "a candidate lies this close to column or rib neck", gt=0)
+    fluid_hu: tuple[float, float] = setting((-15.0, 32.0), "mean HU of pleural fluid")
+    psoas_mirror_share: float = setting(0.35, "psoas is matched by soft tissue on the other side", gt=0, le=1)
+    psoas_ratio: float = setting(1.4, "largest ratio of the psoas muscles' thickness", gt=1)
+    lumbar_min_radius_mm: float = setting(9.5, "smallest candidate beside psoas", gt=0)
+    merge_step: float = setting(1.25, "thicknesses that differ more are not one region", gt=1)
+    joined_neck: float = setting(0.7, "a candidate joined to like tissue by a wider neck is indeterminate", gt=0)
+    merge_always_ml: float = setting(1.5, "smaller parts join whatever they hang on", ge=0)
+    outline_hu: float = setting(-45.0, "lung or fat that outlines a mass")
+    border_reach_mm: float = setting(4.0, "the native border lies this close to the working one", gt=0)
+    border_min_step_hu: float = setting(30.0, "smallest step to darker surroundings that is a border", gt=0)
+    border_bone_step_hu: float = setting(
+        130.0, "voxels brighter than the mass by this are bone at its rim", gt=0
+    )
+    sure_confidence: float = setting(0.5, "candidates below are indeterminate", gt=0, le=1)
+
 
 class QualityConfig(_Section):
     """Limits of the judgement of what a scan can carry."""
@@ -111,12 +162,16 @@ class QualityConfig(_Section):
     noise_patch_mm: float = setting(12.0, "edge of the homogeneous patches in which noise is read", gt=3)
     noise_min_patches: int = setting(150, "fewer homogeneous patches give no noise figure", ge=1)
     sampled_slices: int = setting(12, "slices, evenly spread, from which noise and edges are read", ge=1)
-    edge_max_smear_mm: float = setting(0.5, "edges tilted so that a slice smears them more are left out", gt=0)
+    edge_max_smear_mm: float = setting(
+        0.5, "edges tilted so that a slice smears them more are left out", gt=0
+    )
     edge_min_profiles: int = setting(40, "fewer clean edge profiles give no edge response", ge=5)
     metal_hu: float = setting(2500.0, "denser voxels are metal", gt=1000)
     metal_min_ml: float = setting(0.05, "smaller dense specks are not metal", ge=0)
     unenhanced_max_hu: float = setting(
-        75.0, "aortic lumen of an unenhanced scan lies below: blood 45-65 HU plus calibration", source="HU-tables"
+        75.0,
+        "aortic lumen of an unenhanced scan lies below: blood 45-65 HU plus calibration",
+        source="HU-tables",
     )
     enhanced_min_hu: float = setting(95.0, "aortic lumen above this holds contrast medium")
     aortic_phase_min_hu: float = setting(280.0, "aortic lumen above this is the aortic phase")
@@ -153,16 +208,24 @@ class MeasureConfig(_Section):
     edge_lung_hu: float = setting(-250.0, "tissue outside below this is lung and not counted")
     edge_bone_hu: float = setting(160.0, "tissue outside above this is bone and not counted")
     edge_min_points: int = setting(20, "fewer readable border points give no margin", ge=3)
-    well_defined_factor: float = setting(2.0, "a border this many times the scan's own edge is ill defined", gt=1)
+    well_defined_factor: float = setting(
+        2.0, "a border this many times the scan's own edge is ill defined", gt=1
+    )
     fluid_max_hu: float = setting(20.0, "mean up to which fluid is fully compatible", source="HU-tables")
-    fluid_falloff_hu: float = setting(15.0, "the score falls to 1/e at this distance from the fluid band", gt=0)
+    fluid_falloff_hu: float = setting(
+        15.0, "the score falls to 1/e at this distance from the fluid band", gt=0
+    )
     bone_contact_mm: float = setting(3.0, "mass surface this close to a vertebra touches it", gt=0)
     erosion_max_slice_mm: float = setting(2.5, "cortex is not judged in thicker slices", gt=0)
     cortex_min_reference: int = setting(60, "fewer reference points give no cortex judgement", ge=10)
-    cortex_percentile: float = setting(5.0, "a cortex below this percentile of the reference is missing", gt=0)
+    cortex_percentile: float = setting(
+        5.0, "a cortex below this percentile of the reference is missing", gt=0
+    )
     trabecular_depth_mm: float = setting(4.0, "trabecular bone is read this far inside the body", ge=2)
     min_trabecular_ml: float = setting(0.3, "a smaller trabecular region is not read", gt=0)
-    coarsening_max_slice_mm: float = setting(3.0, "trabecular structure is not judged in thicker slices", gt=0)
+    coarsening_max_slice_mm: float = setting(
+        3.0, "trabecular structure is not judged in thicker slices", gt=0
+    )
     coarsening_max_fwhm_mm: float = setting(2.2, "nor at a broader in-plane edge response", gt=0)
     coarsening_band_mm: tuple[float, float] = setting((0.5, 2.0), "SDs of the difference of Gaussians")
     splenic_lesion_min_mm: float = setting(10.0, "smaller splenic lesions are not counted", gt=0)

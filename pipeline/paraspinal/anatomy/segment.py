@@ -88,6 +88,7 @@ def segment_anatomy(
         vertebrae=vertebrae,
         organs=organs,
         spine=spine.where,
+        spine_length_mm=spine.frame.length_mm,
     )
 
 

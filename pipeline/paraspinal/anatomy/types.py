@@ -52,7 +52,8 @@ class Anatomy:
     was found, overlap allowed, under these names: body, lungs, lung_left, lung_right, trachea, bone, canal,
     vertebrae, ribs, thoracic_cavity (inside of the chest wall), aorta, liver, spleen, effusion_left,
     effusion_right, muscle_left, muscle_right (what was not found is absent). ``labels`` is the exclusive label
-    map of the same grid. ``spine`` gives voxels their place along and beside the canal. ``centreline_lps_mm``
+    map of the same grid. ``spine`` gives voxels their place along and beside the canal,
+    of which ``spine_length_mm`` were traced. ``centreline_lps_mm``
     has shape (n, 3), cranial first, one point per working slice in which the canal was traced.
     """
 
@@ -64,6 +65,7 @@ class Anatomy:
     vertebrae: tuple[Vertebra, ...]
     organs: Mapping[str, Organ]
     spine: SpineCoordinates
+    spine_length_mm: float
     notes: tuple[str, ...] = field(default=())
 
     def mask(self, name: str) -> BoolArray:

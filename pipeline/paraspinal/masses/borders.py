@@ -1,0 +1,103 @@
+"""The border of a candidate on the native grid, half-way between it and what it borders on."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from paraspinal.anatomy.morphology import distance_inside
+from paraspinal.anatomy.types import Anatomy
+from paraspinal.config import MassConfig
+from paraspinal.volume import BoolArray, CTVolume, FloatArray, Region
+
+
+def native_region(
+    coarse: BoolArray, blocked: BoolArray, volume: CTVolume, anatomy: Anatomy, *, config: MassConfig
+) -> Region | None:
+    """Refine a candidate to native voxels.
+
+    Parameters
+    ----------
+    coarse, blocked : ndarrays, [z, y, x]
+        The candidate and what it may not enter (bone, other regions, vessels) on the working grid.
+
+    Returns
+    -------
+    Region or None
+        None when nothing is left.
+
+    Notes
+    -----
+    Within `border_reach_mm` of the coarse border a voxel belongs to the mass when its HU is nearer to the mass than
+    to the darkest tissue around it (lung or fat), which puts the border at half height of the edge; towards bone
+    at half-way to it.
+    """
+    box = Region.of(coarse)
+    reach = tuple(int(np.ceil((config.border_reach_mm + 4.0) / s)) for s in anatomy.geometry.spacing_mm)
+    box = box.padded((reach[0], reach[1], reach[2]), anatomy.geometry.shape)
+    start, stop, index = _native_box(box, volume, anatomy)
+    crop = volume.hu[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))].astype(np.float32)
+    inside = _resample(distance_signed(box.mask, anatomy), index)
+    wall = _resample(blocked[box.box].astype(np.float32), index) > 0.5
+    spacing = volume.geometry.spacing_mm
+    smooth = ndimage.gaussian_filter(crop, [0.5 / s for s in spacing])
+    core = inside > min(3.0, 0.6 * float(inside.max()))
+    if not core.any():
+        return None
+    level = float(np.median(crop[core]))
+    size = [2 * max(1, round(4.0 / s)) + 1 for s in spacing]
+    darkest = ndimage.minimum_filter(ndimage.gaussian_filter(crop, [1.2 / s for s in spacing]), size)
+    limit = np.minimum(0.5 * (level + np.maximum(darkest, -900.0)), level - config.border_min_step_hu)
+    soft = (smooth > limit) & (smooth < level + config.border_bone_step_hu)
+    mask = soft & (inside > -config.border_reach_mm) & ~wall
+    mask |= inside > config.border_reach_mm  # calcifications and low-density foci inside stay inside
+    mask &= ~wall
+    mask = _connected_to(mask, core)
+    mask = ndimage.binary_fill_holes(mask)
+    if not mask.any():
+        return None
+    tight = Region.of(mask)
+    begin = tuple(a + b for a, b in zip(start, tight.start, strict=True))
+    return Region((begin[0], begin[1], begin[2]), tight.mask)
+
+
+def distance_signed(mask: BoolArray, anatomy: Anatomy) -> npt.NDArray[np.float32]:
+    """Signed distance (mm) to a working-grid mask's border, inside positive."""
+    spacing = anatomy.geometry.spacing_mm
+    half = 0.5 * min(spacing)
+    outside = distance_inside(~mask, spacing) if not mask.all() else np.zeros(mask.shape, np.float32)
+    return np.asarray(
+        np.where(mask, distance_inside(np.pad(mask, 1), spacing)[1:-1, 1:-1, 1:-1] - half, half - outside),
+        np.float32,
+    )
+
+
+def _native_box(
+    box: Region, volume: CTVolume, anatomy: Anatomy
+) -> tuple[list[int], list[int], list[FloatArray]]:
+    """Native start and stop of a working-grid box, and the box-relative working index of each native voxel."""
+    start: list[int] = []
+    stop: list[int] = []
+    index: list[FloatArray] = []
+    for s, n, native, coarse in zip(
+        box.start, box.mask.shape, volume.geometry.shape, anatomy.geometry.shape, strict=True
+    ):
+        ratio = native / coarse
+        first, last = max(0, int(np.floor(s * ratio))), min(native, int(np.ceil((s + n) * ratio)))
+        start.append(first)
+        stop.append(last)
+        index.append((np.arange(first, last) + 0.5) / ratio - 0.5 - s)
+    return start, stop, index
+
+
+def _resample(values: npt.NDArray[np.float32], index: list[FloatArray]) -> npt.NDArray[np.float32]:
+    """Linear interpolation of a box at separable fractional indices."""
+    grid = np.meshgrid(*index, indexing="ij")
+    return np.asarray(ndimage.map_coordinates(values, grid, order=1, mode="nearest"), np.float32)
+
+
+def _connected_to(mask: BoolArray, core: BoolArray) -> BoolArray:
+    labels, _ = ndimage.label(mask)
+    keep = np.unique(labels[core & mask])
+    return np.asarray(np.isin(labels, keep[keep > 0]))

@@ -1,0 +1,59 @@
+"""The paravertebral compartments on the working grid, in the box of the spine coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from paraspinal.anatomy.morphology import dilate, distance_inside
+from paraspinal.anatomy.types import Anatomy
+from paraspinal.config import MassConfig
+from paraspinal.volume import BoolArray
+
+
+@dataclass(frozen=True, slots=True)
+class Compartments:
+    """Where a mass can be, in the box of `Anatomy.spine` ([z, y, x]).
+
+    ``zone`` is the compartment of both sides; ``search`` the larger space into which a candidate may grow;
+    ``to_column_mm`` the distance to the vertebral column; ``front_mm`` the anterior vertebral line in front of the
+    canal.
+    """
+
+    zone: BoolArray
+    search: BoolArray
+    to_column_mm: npt.NDArray[np.float32]
+    front_mm: float
+
+
+def paravertebral_compartments(anatomy: Anatomy, *, config: MassConfig) -> Compartments:
+    """Return the compartments: beside the column, inside the chest wall, to 15 mm before the anterior vertebral line.
+
+    Where no rib cage is seen (lumbar levels) the space in front of the transverse processes takes its place.
+    """
+    where = anatomy.spine
+    spacing = anatomy.geometry.spacing_mm
+    column = anatomy.mask("column")[where.box]
+    to_column = (
+        distance_inside(~column, spacing) if column.any() else np.full(column.shape, np.inf, np.float32)
+    )
+    front = float(np.percentile(where.anterior[column], 97)) if column.any() else 40.0
+    cage = anatomy.mask("thoracic_cavity")[where.box]
+    caged = cage.any(axis=(1, 2), keepdims=True)
+    lateral = np.abs(where.left)
+    ahead = where.anterior > np.where(lateral < config.behind_column_mm, config.posterior_limit_mm, -60.0)
+    lumbar = (where.anterior > config.posterior_limit_mm) & (lateral < config.lateral_mm + 30.0)
+    inner = np.where(caged, cage & ahead, lumbar)
+    solid = dilate(anatomy.mask("ribs")[where.box], 2.0, spacing) | anatomy.mask("canal")[where.box] | column
+    search = inner & ~solid & anatomy.mask("body")[where.box]
+    zone = search & (lateral < config.lateral_mm) & (where.anterior < front + config.anterior_mm)
+    zone &= (where.s > max(0.0, _lowest_s(anatomy))) & (where.s < anatomy.spine_length_mm)
+    return Compartments(zone, search, to_column, front)
+
+
+def _lowest_s(anatomy: Anatomy) -> float:
+    """Arc length of the middle of the L5–S1 disc: the compartment ends there."""
+    ends = [v.s_mm for v in anatomy.vertebrae if v.label in ("L5", "S1") and v.confidence >= 0.5]
+    return float(np.mean(ends)) if len(ends) == 2 else 0.0

@@ -1,0 +1,212 @@
+"""What a region beside the spine is, if it is something known.
+
+Each region is described once (`RegionFacts`) and judged by an ordered list of rules; the first that speaks explains
+it away. What no rule explains is a candidate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from paraspinal.anatomy.morphology import distance_inside
+from paraspinal.anatomy.types import Anatomy
+from paraspinal.config import MassConfig
+from paraspinal.masses.candidates import SoftRegions
+from paraspinal.masses.compartments import Compartments
+
+
+@dataclass(frozen=True, slots=True)
+class RegionFacts:
+    """Facts of one soft region; lengths in mm, in spine coordinates.
+
+    ``zone_share``: share of its volume inside the compartment. ``gap_mm``: distance to the vertebral column.
+    ``far_share``: share farther than the compartment to the side. ``outline_share``: share of its surface that
+    borders on lung or fat. ``mirror_share``: share of it whose mirror image across the spine is soft
+    tissue, too, and ``mirror_radius_mm`` that tissue's radius.
+    ``joined_neck``: width of its widest contact with other soft tissue of like HU, relative to its own radius.
+    """
+
+    label: int
+    volume_ml: float
+    radius_mm: float
+    zone_share: float
+    gap_mm: float
+    far_share: float
+    s_mm: float
+    s_range_mm: tuple[float, float]
+    anterior_mm: float
+    left_mm: float
+    mean_hu: float
+    outline_share: float
+    mirror_share: float
+    mirror_radius_mm: float
+    joined_neck: float
+    lumbar: bool
+
+
+def describe_regions(
+    regions: SoftRegions, anatomy: Anatomy, places: Compartments, *, config: MassConfig
+) -> list[RegionFacts]:
+    """Describe every region that reaches into the compartment and is thick enough to be a mass."""
+    where = anatomy.spine
+    inside = np.bincount(regions.labels[places.zone], minlength=len(regions.radius_mm))
+    dark = (anatomy.hu[where.box] < config.outline_hu) | anatomy.mask("lungs")[where.box]
+    dark = ndimage.binary_dilation(dark, iterations=2)
+    depth = distance_inside(regions.labels > 0, anatomy.geometry.spacing_mm)
+    psoas = _psoas_top(anatomy)
+    out = []
+    boxes = ndimage.find_objects(regions.labels)
+    for label, box in enumerate(boxes, start=1):
+        if box is None or inside[label] < 10 or regions.radius_mm[label] < config.min_radius_mm:
+            continue
+        member = regions.labels[box] == label
+        rim = member & ~ndimage.binary_erosion(member)
+        s = where.s[box][member]
+        left = where.left[box][member]
+        mirror_share, mirror_radius = _mirror(label, box, regions, anatomy)
+        out.append(
+            RegionFacts(
+                label=label,
+                volume_ml=float(member.sum()) * anatomy.geometry.voxel_ml,
+                radius_mm=float(regions.radius_mm[label]),
+                zone_share=float(places.zone[box][member].mean()),
+                gap_mm=float(places.to_column_mm[box][member].min()),
+                far_share=float((np.abs(left) > config.lateral_mm).mean()),
+                s_mm=float(s.mean()),
+                s_range_mm=(float(np.percentile(s, 1)), float(np.percentile(s, 99))),
+                anterior_mm=float(where.anterior[box][member].mean()),
+                left_mm=float(left.mean()),
+                mean_hu=float(anatomy.hu[where.box][box][member].mean()),
+                outline_share=float(dark[box][rim].mean()),
+                mirror_share=mirror_share,
+                mirror_radius_mm=mirror_radius,
+                joined_neck=_widest_neck(label, box, regions, depth, config=config),
+                lumbar=float(s.mean()) < psoas,
+            )
+        )
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a region is no mass: a reason of the contract, the structure in words, and how sure that is."""
+
+    reason: str
+    structure: str
+    confidence: float
+
+
+def explain(
+    facts: RegionFacts, anatomy: Anatomy, places: Compartments, *, config: MassConfig
+) -> Explanation | None:
+    """Return what explains a region, or None for a candidate."""
+    if facts.zone_share < config.min_zone_share:
+        return _larger_structure(facts, anatomy, config=config)
+    if facts.gap_mm > config.max_gap_mm:
+        return _beside(facts)
+    in_front = facts.anterior_mm > places.front_mm - 2.0 and abs(facts.left_mm) < 24.0
+    if in_front:
+        return Explanation("oesophagus", "prevertebral structure (oesophagus, azygos or cava)", 0.7)
+    return _muscle(facts, anatomy, config=config)
+
+
+def _larger_structure(facts: RegionFacts, anatomy: Anatomy, *, config: MassConfig) -> Explanation:
+    """A region of which most lies outside the compartment: fluid along the chest wall, or an organ."""
+    thoracic = facts.s_mm > _diaphragm_s(anatomy)
+    fluid = config.fluid_hu[0] < facts.mean_hu < config.fluid_hu[1]
+    if fluid and facts.far_share > 0.2:
+        return Explanation("effusion", "pleural fluid along the chest wall", 0.7)
+    if facts.anterior_mm > 60.0 and thoracic:
+        return Explanation("heart", "heart or great vessels", 0.7)
+    if facts.anterior_mm > 42.0 and abs(facts.left_mm) < 30.0:
+        return Explanation("oesophagus", "prevertebral structure (oesophagus, azygos, cava or crus)", 0.6)
+    if thoracic:
+        return Explanation("consolidation", "consolidated or collapsed lung, or pleura", 0.4)
+    if facts.left_mm < -30.0:
+        return Explanation("liver", "liver or right kidney", 0.6)
+    if facts.left_mm > 30.0:
+        return Explanation("spleen", "spleen, stomach or left kidney", 0.6)
+    return Explanation("psoas", "psoas and what it touches", 0.5)
+
+
+def _beside(facts: RegionFacts) -> Explanation:
+    if abs(facts.left_mm) > 28.0:
+        return Explanation("kidney", "kidney, adrenal or organ that does not touch the column", 0.6)
+    return Explanation("oesophagus", "prevertebral structure that does not touch the column", 0.6)
+
+
+def _muscle(facts: RegionFacts, anatomy: Anatomy, *, config: MassConfig) -> Explanation | None:
+    """Psoas: beside lumbar vertebrae, and there is as much of it on the other side."""
+    if facts.s_mm > _psoas_top(anatomy):
+        return None
+    like_other_side = facts.radius_mm < config.psoas_ratio * facts.mirror_radius_mm
+    if facts.mirror_share > config.psoas_mirror_share and like_other_side:
+        return Explanation("psoas", "psoas muscle, matched by the other side", 0.7)
+    if facts.radius_mm < config.lumbar_min_radius_mm:
+        return Explanation("muscle", "muscle or vessel beside a lumbar vertebra, too thin to tell", 0.4)
+    return None
+
+
+def _widest_neck(
+    label: int,
+    box: tuple[slice, ...],
+    regions: SoftRegions,
+    depth: npt.NDArray[np.float32],
+    *,
+    config: MassConfig,
+) -> float:
+    """Half width of the widest contact with another region of like HU, divided by this region's radius."""
+    grown = tuple(slice(max(0, b.start - 1), b.stop + 1) for b in box)
+    labels = regions.labels[grown]
+    member = labels == label
+    level = float(np.median(regions.smooth[grown][member]))
+    other = (labels > 0) & ~member & (np.abs(regions.smooth[grown] - level) < config.merge_hu)
+    contact = other & ndimage.binary_dilation(member)
+    return float(depth[grown][contact].max(initial=0.0)) / float(regions.radius_mm[label])
+
+
+def _mirror(
+    label: int, box: tuple[slice, ...], regions: SoftRegions, anatomy: Anatomy
+) -> tuple[float, float]:
+    """Share of a region whose mirror (same slice and row, other side of the canal) is soft tissue, and its radius."""
+    z, y, x = np.nonzero(regions.labels[box] == label)
+    z, y, x = (k + b.start for k, b in zip((z, y, x), box, strict=True))
+    left = anatomy.spine.left[z, y, x]
+    mirror = np.rint(x - 2.0 * left / anatomy.geometry.spacing_mm[2]).astype(int)
+    inside = (mirror >= 0) & (mirror < regions.labels.shape[2])
+    mirrored = regions.labels[z, y, np.clip(mirror, 0, regions.labels.shape[2] - 1)]
+    soft = inside & (mirrored > 0) & (mirrored != label)
+    if not soft.any():
+        return 0.0, 0.0
+    partner = int(np.argmax(np.bincount(mirrored[soft])))
+    return float(soft.mean()), float(regions.radius_mm[partner])
+
+
+def _level_s(anatomy: Anatomy, label: str) -> float | None:
+    for vertebra in anatomy.vertebrae:
+        if vertebra.label == label:
+            return vertebra.s_mm
+    return None
+
+
+def _diaphragm_s(anatomy: Anatomy) -> float:
+    """Arc length above which the space beside the spine is thoracic: the lowest aerated lung there, else T12."""
+    where = anatomy.spine
+    beside = anatomy.mask("lungs")[where.box] & (np.abs(where.left) < 70.0) & (np.abs(where.anterior) < 35.0)
+    if int(beside.sum()) > 200:
+        return float(np.percentile(where.s[beside], 1))
+    level = _level_s(anatomy, "T12")
+    return float("inf") if level is None else level
+
+
+def _psoas_top(anatomy: Anatomy) -> float:
+    """Arc length of the middle of L1: psoas begins there."""
+    level = _level_s(anatomy, "L1")
+    if level is not None:
+        return level + 12.0
+    lowest = min((v.s_mm for v in anatomy.vertebrae), default=0.0)
+    return -np.inf if any(v.label.startswith("T") for v in anatomy.vertebrae) else lowest
