@@ -102,7 +102,9 @@ class AnatomyConfig(_Section):
     )
     organ_band_hu: float = setting(24.0, "an organ's smoothed HU stays this close to its core's median", gt=0)
     body_wall_mm: float = setting(14.0, "skin, fat and muscle that no organ reaches into", gt=0)
-    organ_opening_mm: float = setting(6.0, "half width of the bridges cut between organs", gt=0)
+    organ_opening_mm: tuple[float, ...] = setting(
+        (6.0, 9.0, 12.0, 16.0), "half widths of the bridges cut between organs, tried in turn"
+    )
     liver_ml: tuple[float, float] = setting((250.0, 6000.0), "volumes taken for a liver or a part of one")
     spleen_ml: tuple[float, float] = setting((40.0, 5000.0), "volumes taken for a spleen or a part of one")
     rib_cut_mm: float = setting(26.0, "ribs are looked for farther than this from the midline", gt=0)
@@ -144,7 +146,9 @@ class MassConfig(_Section):
     psoas_ratio: float = setting(1.4, "largest ratio of the psoas muscles' thickness", gt=1)
     lumbar_min_radius_mm: float = setting(9.5, "smallest candidate beside psoas", gt=0)
     merge_step: float = setting(1.25, "thicknesses that differ more are not one region", gt=1)
-    joined_neck: float = setting(0.7, "a candidate joined to like tissue by a wider neck is indeterminate", gt=0)
+    joined_neck: float = setting(
+        0.7, "a candidate joined to like tissue by a wider neck is indeterminate", gt=0
+    )
     merge_always_ml: float = setting(1.5, "smaller parts join whatever they hang on", ge=0)
     outline_hu: float = setting(-45.0, "lung or fat that outlines a mass")
     border_reach_mm: float = setting(4.0, "the native border lies this close to the working one", gt=0)
@@ -291,6 +295,7 @@ class OutcomeConfig(_Section):
     min_assessed_fraction: float = setting(
         0.6, "a compartment of which less was assessed is a gap, and a gap rules out `no_mass`", ge=0, le=1
     )
+    full_fraction: float = setting(0.9, "compartments of which less was assessed are listed", ge=0, le=1)
     min_assessed_levels: int = setting(2, "fewer levels assessed on both sides are inconclusive", ge=1)
     min_level_confidence: float = setting(
         0.9, "vertebrae named with less confidence are listed as uncertain", ge=0, le=1

@@ -1,8 +1,9 @@
 """Liver and spleen: the largest even soft organ on the right, and the one beside the left posterior ribs.
 
 Each begins at the centre of the largest sphere of even tissue that fits its place, and grows within a band of HU
-around that core. Bridges narrower than ``organ_opening_mm`` (contact with stomach, heart, muscle, kidney) are
-cut. What comes out too small, too large or in the wrong shape is `indeterminate`, not forced.
+around that core. Organs that touch broadly are parted at their neck, narrow bridges are cut with ever larger
+openings until the organ no longer lies where it cannot be. What comes out too small, too large or in the wrong place
+all the same is `indeterminate`, not forced.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from skimage.segmentation import watershed
 
 from paraspinal.anatomy.coordinates import SpineCoordinates
 from paraspinal.anatomy.morphology import closed, components, dilate, distance_inside, erode, fill_slices
@@ -61,8 +63,15 @@ def find_liver(
     """Find the liver, right of the spine's middle below the right lung."""
     place = np.zeros(tissue.even.shape, bool)
     place[where.box] = (where.left < -35.0) & (where.anterior > -10.0)
-    found = _grown(tissue, place, grid, limits_ml=config.liver_ml, min_radius_mm=24.0, config=config)
-    return _judged(found, lambda mask: _liver_spill(mask, where))
+    return _grown(
+        tissue,
+        place,
+        grid,
+        limits_ml=config.liver_ml,
+        min_radius_mm=24.0,
+        foreign=lambda mask: _not_liver(mask, where),
+        config=config,
+    )
 
 
 def find_spleen(
@@ -83,8 +92,15 @@ def find_spleen(
         place &= ~liver
         off = ~dilate(liver, 3.0, grid.spacing_mm)
         tissue = SoftTissue(tissue.smooth, tissue.even & off, tissue.allowed & off)
-    found = _grown(tissue, place, grid, limits_ml=config.spleen_ml, min_radius_mm=12.0, config=config)
-    return _judged(found, lambda mask: _share(mask[where.box], where.left < 20.0))
+    return _grown(
+        tissue,
+        place,
+        grid,
+        limits_ml=config.spleen_ml,
+        min_radius_mm=12.0,
+        foreign=lambda mask: _in_box(where.left < 20.0, mask, where),
+        config=config,
+    )
 
 
 def _grown(
@@ -94,6 +110,7 @@ def _grown(
     *,
     limits_ml: tuple[float, float],
     min_radius_mm: float,
+    foreign: Callable[[BoolArray], BoolArray],
     config: AnatomyConfig,
 ) -> FoundOrgan:
     if not place.any():
@@ -101,56 +118,75 @@ def _grown(
     depth = distance_inside(tissue.even, grid.spacing_mm)
     depth[~place] = 0.0
     seed = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    radius = float(depth[seed])
-    if radius < min_radius_mm:
+    if float(depth[seed]) < min_radius_mm:
         return FoundOrgan(None, Organ("indeterminate", 0.3, reason="no large even tissue at its place"))
     core = np.zeros(tissue.even.shape, bool)
-    core[tuple(slice(max(0, int(c) - 4), int(c) + 5) for c in seed)] = True
+    core[tuple(slice(max(0, int(c) - 2), int(c) + 3) for c in seed)] = True
     level = float(np.median(tissue.smooth[core & tissue.even]))
-    band = np.abs(tissue.smooth - level) < config.organ_band_hu
-    solid = erode(band & tissue.allowed, config.organ_opening_mm, grid.spacing_mm)
-    labels, _ = components(solid)
-    if labels[seed] == 0:
-        return FoundOrgan(None, Organ("indeterminate", 0.3, reason="its core could not be grown"))
-    mask = dilate(labels == labels[seed], config.organ_opening_mm, grid.spacing_mm) & band & tissue.allowed
-    mask = fill_slices(closed(mask, 4.0, grid.spacing_mm) & (tissue.smooth > -20.0))
+    band = (np.abs(tissue.smooth - level) < config.organ_band_hu) & tissue.allowed
+    inside = distance_inside(band, grid.spacing_mm)
+    best = FoundOrgan(None, Organ("indeterminate", 0.3, reason="its core could not be grown"))
+    for opening in config.organ_opening_mm:
+        labels, _ = components(inside > opening)
+        if labels[seed] == 0:
+            break
+        mask = dilate(labels == labels[seed], opening, grid.spacing_mm) & band
+        mask = fill_slices(closed(mask, 4.0, grid.spacing_mm) & (tissue.smooth > -20.0))
+        for part in (mask, _split(mask, foreign(mask), inside, seed)):
+            best = _judged(part, grid, limits_ml, _share(part, foreign(part)))
+            if best.mask is not None:
+                return best
+    return best
+
+
+def _split(
+    mask: BoolArray, foreign: BoolArray, depth: npt.NDArray[np.float32], seed: tuple[np.intp, ...]
+) -> BoolArray:
+    """Part two organs that touch: a watershed on depth between the seed and the deepest voxel of the other one."""
+    if not (mask & foreign).any():
+        return mask
+    other = np.unravel_index(int(np.argmax(np.where(mask & foreign, depth, -1.0))), mask.shape)
+    markers = np.zeros(mask.shape, np.int32)
+    markers[seed], markers[other] = 1, 2
+    parts = watershed(-ndimage.gaussian_filter(depth, 1.0), markers, mask=mask)
+    return np.asarray(parts == 1)
+
+
+def _judged(mask: BoolArray, grid: Geometry, limits_ml: tuple[float, float], spill: float) -> FoundOrgan:
+    """Withdraw an organ of the wrong size, or of which too much lies where it cannot be: it ran into a neighbour."""
     volume = float(mask.sum()) * grid.voxel_ml
     cut = cut_sides(mask)
+    confidence = float(np.clip(0.9 - 5.0 * spill, 0.1, 0.9))
     if not limits_ml[0] <= volume <= limits_ml[1]:
         reason = f"the tissue grown at its place measures {volume:.0f} mL"
         return FoundOrgan(None, Organ("indeterminate", 0.3, cut, reason))
-    return FoundOrgan(mask, Organ("present", 0.9, cut))
-
-
-def _judged(found: FoundOrgan, spill: Callable[[BoolArray], float]) -> FoundOrgan:
-    """Withdraw an organ of which too much lies where it cannot be: it ran into a neighbour."""
-    if found.mask is None:
-        return found
-    confidence = float(np.clip(0.9 - 5.0 * spill(found.mask), 0.1, 0.9))
-    cut = found.organ.truncated
     if confidence < 0.5:
-        return FoundOrgan(
-            None, Organ("indeterminate", confidence, cut, "it could not be told from its neighbours")
-        )
-    return FoundOrgan(found.mask, Organ("present", confidence, cut))
+        reason = "it could not be told from its neighbours"
+        return FoundOrgan(None, Organ("indeterminate", confidence, cut, reason))
+    return FoundOrgan(mask, Organ("present", confidence, cut))
 
 
 def _share(mask: BoolArray, elsewhere: BoolArray) -> float:
     return float((mask & elsewhere).sum()) / max(1, int(mask.sum()))
 
 
-def _liver_spill(mask: BoolArray, where: SpineCoordinates) -> float:
-    """Share of a liver far to the left, or nearer the midline above its right dome (there the heart lies)."""
+def _in_box(part: BoolArray, mask: BoolArray, where: SpineCoordinates) -> BoolArray:
+    out = np.zeros(mask.shape, bool)
+    out[where.box] = part
+    return out
+
+
+def _not_liver(mask: BoolArray, where: SpineCoordinates) -> BoolArray:
+    """Where a liver cannot be: far left, left behind (spleen), or above its own right dome (heart)."""
     inside = mask[where.box]
     right = inside & (where.left < -40.0)
-    if not right.any():
-        return 1.0
-    dome = int(np.flatnonzero(right.any(axis=(1, 2))).max())
-    above = np.zeros_like(inside)
-    above[dome + 1 :] = True
-    near_top = np.zeros_like(inside)
-    near_top[max(0, dome - 5) :] = True
-    return _share(inside, (where.left > 100.0) | above | (near_top & (where.left > 10.0)))
+    left_behind = (where.left > 45.0) & (where.anterior < 60.0)
+    foreign = (where.left > 110.0) | left_behind
+    if right.any():
+        dome = int(np.flatnonzero(right.any(axis=(1, 2))).max())
+        foreign[dome + 1 :] = True
+        foreign[max(0, dome - 5) :] |= where.left[max(0, dome - 5) :] > 10.0
+    return _in_box(foreign, mask, where)
 
 
 def refine_organ(

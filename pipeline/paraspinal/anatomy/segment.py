@@ -153,6 +153,8 @@ def _soft_structures(
     if aorta.any():
         masks["aorta"] = aorta
     excluded = bone | column | air.lungs | dilate(aorta | thin, 2.0, grid.spacing_mm)
+    # The muscles of the back are as even and as dense as an organ.
+    excluded[where.box] |= (where.anterior < -12.0) & (np.abs(where.left) < 62.0)
     found, states = _liver_and_spleen(hu, body, excluded, cage, where, grid, config=config)
     return masks | found, organs | states
 

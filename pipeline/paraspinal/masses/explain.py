@@ -116,9 +116,9 @@ def explain(
 
 def _larger_structure(facts: RegionFacts, anatomy: Anatomy, *, config: MassConfig) -> Explanation:
     """A region of which most lies outside the compartment: fluid along the chest wall, or an organ."""
-    thoracic = facts.s_mm > _diaphragm_s(anatomy)
+    thoracic = facts.s_mm > diaphragm_s(anatomy)
     fluid = config.fluid_hu[0] < facts.mean_hu < config.fluid_hu[1]
-    if fluid and facts.far_share > 0.2:
+    if thoracic and fluid and facts.far_share > 0.2:
         return Explanation("effusion", "pleural fluid along the chest wall", 0.7)
     if facts.anterior_mm > 60.0 and thoracic:
         return Explanation("heart", "heart or great vessels", 0.7)
@@ -193,7 +193,7 @@ def _level_s(anatomy: Anatomy, label: str) -> float | None:
     return None
 
 
-def _diaphragm_s(anatomy: Anatomy) -> float:
+def diaphragm_s(anatomy: Anatomy) -> float:
     """Arc length above which the space beside the spine is thoracic: the lowest aerated lung there, else T12."""
     where = anatomy.spine
     beside = anatomy.mask("lungs")[where.box] & (np.abs(where.left) < 70.0) & (np.abs(where.anterior) < 35.0)

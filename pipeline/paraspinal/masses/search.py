@@ -13,12 +13,13 @@ from paraspinal.masses.borders import native_region
 from paraspinal.masses.candidates import SoftRegions, soft_regions
 from paraspinal.masses.compartments import Compartments, paravertebral_compartments
 from paraspinal.masses.coverage import assess_coverage
-from paraspinal.masses.explain import Explanation, RegionFacts, describe_regions, explain
+from paraspinal.masses.explain import Explanation, RegionFacts, describe_regions, diaphragm_s, explain
 from paraspinal.masses.types import Mass, MassSearch
 from paraspinal.result import ExplainedAway, Side
 from paraspinal.volume import BoolArray, CTVolume, Region
 
-_HIDING = ("effusion", "consolidation", "collapse", "liver", "spleen", "kidney")
+_HIDING = ("effusion", "consolidation", "collapse", "liver", "spleen")
+"""What hides a mass of like density above the diaphragm; below, organs beside the column are where they belong."""
 
 
 def find_masses(volume: CTVolume, anatomy: Anatomy, *, config: MassConfig | None = None) -> MassSearch:
@@ -34,8 +35,9 @@ def find_masses(volume: CTVolume, anatomy: Anatomy, *, config: MassConfig | None
     regions = soft_regions(anatomy, places, config=config)
     facts = describe_regions(regions, anatomy, places, config=config)
     verdicts = [(f, explain(f, anatomy, places, config=config)) for f in facts]
+    thoracic = anatomy.spine.s > diaphragm_s(anatomy)
     hidden = {
-        reason: np.isin(regions.labels, [f.label for f, e in verdicts if e and e.reason == reason])
+        reason: np.isin(regions.labels, [f.label for f, e in verdicts if e and e.reason == reason]) & thoracic
         for reason in _HIDING
     }
     masses = _masses(volume, anatomy, places, regions, [f for f, e in verdicts if e is None], config=config)
