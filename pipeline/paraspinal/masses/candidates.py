@@ -41,8 +41,8 @@ def soft_regions(anatomy: Anatomy, places: Compartments, *, config: MassConfig) 
     where, spacing = anatomy.spine, anatomy.geometry.spacing_mm
     hu = anatomy.hu[where.box]
     smooth = ndimage.gaussian_filter(np.clip(hu, -300, 300), 1.0)
-    soft = (hu > config.soft_hu[0]) & (hu < config.soft_hu[1]) & places.search
-    soft &= ~_known(anatomy, config=config)
+    soft = (hu > config.soft_hu[0]) & (smooth < config.soft_hu[1]) & places.search
+    soft &= ~_known(anatomy, places, config=config)
     thick = opened(soft, config.opening_mm, spacing)
     depth = ndimage.gaussian_filter(distance_inside(thick, spacing), 1.0)
     markers = _markers(depth, thick, config=config)
@@ -53,13 +53,19 @@ def soft_regions(anatomy: Anatomy, places: Compartments, *, config: MassConfig) 
     return SoftRegions(merged, peak, smooth)
 
 
-def _known(anatomy: Anatomy, *, config: MassConfig) -> BoolArray:
-    """Structures with a name, in the box: they are no candidates."""
+def _known(anatomy: Anatomy, places: Compartments, *, config: MassConfig) -> BoolArray:
+    """Aerated lung, aorta, liver and spleen, in the box.
+
+    A mass of like density that touches an organ is easily taken into it; what bulges from an organ into the
+    compartment and is no wider than ``organ_bulge_mm`` is therefore given back to the search.
+    """
     box, spacing = anatomy.spine.box, anatomy.geometry.spacing_mm
     known = anatomy.mask("lungs")[box] & (anatomy.hu[box] < config.soft_hu[0])
     known |= dilate(anatomy.mask("aorta")[box], config.aortic_wall_mm, spacing)
     for name in ("liver", "spleen"):
-        known |= anatomy.mask(name)[box]
+        organ = anatomy.mask(name)[box]
+        if organ.any():
+            known |= organ & ~(places.zone & ~opened(organ, config.organ_bulge_mm, spacing))
     return np.asarray(known)
 
 

@@ -24,9 +24,10 @@ def assess_coverage(
 
     A part of a compartment is not assessed where it lies outside the scan (the vertebra is cut), or where a region
     of `hidden` (reason → mask in the spine box: effusion, consolidation …) fills it: a mass of like density inside
-    could not be told apart.
+    could not be told apart. Only the part next to the column counts, where every paraspinal mass begins.
     """
     where = anatomy.spine
+    near = places.zone & (places.to_column_mm < config.near_column_mm)
     out = []
     for vertebra in anatomy.vertebrae:
         half = 0.5 * abs(vertebra.top_mm - vertebra.bottom_mm)
@@ -34,7 +35,7 @@ def assess_coverage(
         seen = (min(high, anatomy.spine_length_mm) - max(low, 0.0)) / max(high - low, 1e-6)
         here = (where.s > low) & (where.s < high) & (np.abs(where.left) < config.lateral_mm)
         for side in ("left", "right"):
-            zone = places.zone & here & ((where.left > 0) if side == "left" else (where.left < 0))
+            zone = near & here & ((where.left > 0) if side == "left" else (where.left < 0))
             out.append(_one(vertebra.label, side, zone, hidden, float(np.clip(seen, 0, 1)), config=config))
     return tuple(out)
 

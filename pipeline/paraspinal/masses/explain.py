@@ -17,6 +17,9 @@ from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
 from paraspinal.masses.candidates import SoftRegions
 from paraspinal.masses.compartments import Compartments
+from paraspinal.volume import BoolArray
+
+_BELOW_L1_MM = 26.0  # from the top of the psoas to L2, below which it is thick
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,8 @@ class RegionFacts:
     ``zone_share``: share of its volume inside the compartment. ``gap_mm``: distance to the vertebral column.
     ``far_share``: share farther than the compartment to the side. ``outline_share``: share of its surface that
     borders on lung or fat. ``mirror_share``: share of it whose mirror image across the spine is soft
-    tissue, too, and ``mirror_radius_mm`` that tissue's radius.
+    tissue, too, and ``mirror_radius_mm`` how thick that tissue is there.
+    ``organ``: the organ it was segmented as.
     ``joined_neck``: width of its widest contact with other soft tissue of like HU, relative to its own radius.
     """
 
@@ -44,8 +48,10 @@ class RegionFacts:
     outline_share: float
     mirror_share: float
     mirror_radius_mm: float
+    organ: str | None
     joined_neck: float
     lumbar: bool
+    deep_lumbar: bool
 
 
 def describe_regions(
@@ -56,7 +62,8 @@ def describe_regions(
     inside = np.bincount(regions.labels[places.zone], minlength=len(regions.radius_mm))
     dark = (anatomy.hu[where.box] < config.outline_hu) | anatomy.mask("lungs")[where.box]
     dark = ndimage.binary_dilation(dark, iterations=2)
-    depth = distance_inside(regions.labels > 0, anatomy.geometry.spacing_mm)
+    soft = (regions.labels > 0) | anatomy.mask("liver")[where.box] | anatomy.mask("spleen")[where.box]
+    depth = distance_inside(soft, anatomy.geometry.spacing_mm)
     psoas = _psoas_top(anatomy)
     out = []
     boxes = ndimage.find_objects(regions.labels)
@@ -67,7 +74,7 @@ def describe_regions(
         rim = member & ~ndimage.binary_erosion(member)
         s = where.s[box][member]
         left = where.left[box][member]
-        mirror_share, mirror_radius = _mirror(label, box, regions, anatomy)
+        mirror_share, mirror_radius = _mirror(label, box, regions, depth, anatomy)
         out.append(
             RegionFacts(
                 label=label,
@@ -84,8 +91,10 @@ def describe_regions(
                 outline_share=float(dark[box][rim].mean()),
                 mirror_share=mirror_share,
                 mirror_radius_mm=mirror_radius,
-                joined_neck=_widest_neck(label, box, regions, depth, config=config),
+                organ=_organ_of(label, box, regions, anatomy),
+                joined_neck=_widest_neck(label, box, regions, depth, soft, config=config),
                 lumbar=float(s.mean()) < psoas,
+                deep_lumbar=float(s.mean()) < psoas - _BELOW_L1_MM,
             )
         )
     return out
@@ -108,6 +117,8 @@ def explain(
         return _larger_structure(facts, anatomy, config=config)
     if facts.gap_mm > config.max_gap_mm:
         return _beside(facts)
+    if facts.joined_neck > config.part_neck:
+        return _part_of_neighbour(facts, anatomy)
     in_front = facts.anterior_mm > places.front_mm - 2.0 and abs(facts.left_mm) < 24.0
     if in_front:
         return Explanation("oesophagus", "prevertebral structure (oesophagus, azygos or cava)", 0.7)
@@ -116,6 +127,8 @@ def explain(
 
 def _larger_structure(facts: RegionFacts, anatomy: Anatomy, *, config: MassConfig) -> Explanation:
     """A region of which most lies outside the compartment: fluid along the chest wall, or an organ."""
+    if facts.organ is not None:
+        return Explanation(facts.organ, facts.organ, 0.9)
     thoracic = facts.s_mm > diaphragm_s(anatomy)
     fluid = config.fluid_hu[0] < facts.mean_hu < config.fluid_hu[1]
     if thoracic and fluid and facts.far_share > 0.2:
@@ -131,6 +144,18 @@ def _larger_structure(facts: RegionFacts, anatomy: Anatomy, *, config: MassConfi
     if facts.left_mm > 30.0:
         return Explanation("spleen", "spleen, stomach or left kidney", 0.6)
     return Explanation("psoas", "psoas and what it touches", 0.5)
+
+
+def _part_of_neighbour(facts: RegionFacts, anatomy: Anatomy) -> Explanation:
+    """A region whose contact with tissue of like density is wider than itself is a corner of that tissue."""
+    if facts.organ is not None:
+        return Explanation(facts.organ, f"corner of the {facts.organ}", 0.5)
+    if facts.s_mm > diaphragm_s(anatomy):
+        return Explanation("consolidation", "corner of consolidated lung, fluid or an organ", 0.4)
+    if abs(facts.left_mm) < 30.0:
+        return Explanation("psoas", "corner of psoas or crus", 0.4)
+    side = "liver" if facts.left_mm < 0 else "spleen"
+    return Explanation(side, f"corner of the {side}, kidney or stomach", 0.4)
 
 
 def _beside(facts: RegionFacts) -> Explanation:
@@ -151,11 +176,21 @@ def _muscle(facts: RegionFacts, anatomy: Anatomy, *, config: MassConfig) -> Expl
     return None
 
 
+def _organ_of(label: int, box: tuple[slice, ...], regions: SoftRegions, anatomy: Anatomy) -> str | None:
+    """Name of the segmented organ that holds most of a region."""
+    member = regions.labels[box] == label
+    for name in ("liver", "spleen"):
+        if float(anatomy.mask(name)[anatomy.spine.box][box][member].mean()) > 0.5:
+            return name
+    return None
+
+
 def _widest_neck(
     label: int,
     box: tuple[slice, ...],
     regions: SoftRegions,
     depth: npt.NDArray[np.float32],
+    soft: BoolArray,
     *,
     config: MassConfig,
 ) -> float:
@@ -164,15 +199,19 @@ def _widest_neck(
     labels = regions.labels[grown]
     member = labels == label
     level = float(np.median(regions.smooth[grown][member]))
-    other = (labels > 0) & ~member & (np.abs(regions.smooth[grown] - level) < config.merge_hu)
+    other = soft[grown] & ~member & (np.abs(regions.smooth[grown] - level) < config.like_hu)
     contact = other & ndimage.binary_dilation(member)
     return float(depth[grown][contact].max(initial=0.0)) / float(regions.radius_mm[label])
 
 
 def _mirror(
-    label: int, box: tuple[slice, ...], regions: SoftRegions, anatomy: Anatomy
+    label: int,
+    box: tuple[slice, ...],
+    regions: SoftRegions,
+    depth: npt.NDArray[np.float32],
+    anatomy: Anatomy,
 ) -> tuple[float, float]:
-    """Share of a region whose mirror (same slice and row, other side of the canal) is soft tissue, and its radius."""
+    """Share of a region whose mirror (same row, other side of the canal) is soft tissue, and its greatest depth."""
     z, y, x = np.nonzero(regions.labels[box] == label)
     z, y, x = (k + b.start for k, b in zip((z, y, x), box, strict=True))
     left = anatomy.spine.left[z, y, x]
@@ -182,8 +221,7 @@ def _mirror(
     soft = inside & (mirrored > 0) & (mirrored != label)
     if not soft.any():
         return 0.0, 0.0
-    partner = int(np.argmax(np.bincount(mirrored[soft])))
-    return float(soft.mean()), float(regions.radius_mm[partner])
+    return float(soft.mean()), float(depth[z[soft], y[soft], mirror[soft]].max())
 
 
 def _level_s(anatomy: Anatomy, label: str) -> float | None:

@@ -35,17 +35,26 @@ def find_masses(volume: CTVolume, anatomy: Anatomy, *, config: MassConfig | None
     regions = soft_regions(anatomy, places, config=config)
     facts = describe_regions(regions, anatomy, places, config=config)
     verdicts = [(f, explain(f, anatomy, places, config=config)) for f in facts]
-    thoracic = anatomy.spine.s > diaphragm_s(anatomy)
-    hidden = {
-        reason: np.isin(regions.labels, [f.label for f, e in verdicts if e and e.reason == reason]) & thoracic
-        for reason in _HIDING
-    }
+    hidden = _hiding(verdicts, regions, anatomy)
     masses = _masses(volume, anatomy, places, regions, [f for f, e in verdicts if e is None], config=config)
     return MassSearch(
         masses=_paired(masses),
         explained_away=tuple(_record(f, e, regions, anatomy) for f, e in verdicts if e is not None),
         coverage=assess_coverage(anatomy, places, hidden, regions, config=config),
     )
+
+
+def _hiding(
+    verdicts: list[tuple[RegionFacts, Explanation | None]], regions: SoftRegions, anatomy: Anatomy
+) -> dict[str, BoolArray]:
+    """Soft tissue above the diaphragm in which a mass of like density could not be told apart, per reason."""
+    where = anatomy.spine
+    thoracic = where.s > diaphragm_s(anatomy)
+    out = {}
+    for reason in _HIDING:
+        labels = [f.label for f, e in verdicts if e and e.reason == reason]
+        out[reason] = (np.isin(regions.labels, labels) | anatomy.mask(reason)[where.box]) & thoracic
+    return out
 
 
 def _record(facts: RegionFacts, why: Explanation, regions: SoftRegions, anatomy: Anatomy) -> ExplainedAway:
@@ -130,8 +139,11 @@ def _confidence(facts: RegionFacts, *, config: MassConfig) -> float:
     candidate passes broadly into tissue of like density, or may be one psoas that is thicker than the other.
     """
     thick = np.clip((facts.radius_mm - config.min_radius_mm) / 4.0 + 0.3, 0.0, 1.0)
-    joined = facts.joined_neck > config.joined_neck
-    asymmetric = facts.lumbar and facts.mirror_share > config.psoas_mirror_share
+    joined = not facts.lumbar and facts.joined_neck > config.joined_neck
+    thicker = facts.radius_mm / max(facts.mirror_radius_mm, 1e-6)
+    asymmetric = (
+        facts.lumbar and facts.mirror_share > config.psoas_mirror_share and thicker < config.psoas_sure_ratio
+    )
     inside = np.clip((facts.zone_share - config.min_zone_share) / (0.95 - config.min_zone_share), 0.0, 1.0)
     outlined = np.clip(facts.outline_share / 0.3, 0.0, 1.0)
     score = float((thick + inside + outlined) / 3.0)
