@@ -1,1 +1,1 @@
-"""DICOM and NIfTI as formats: headers, frame decoding, writing."""
+"""DICOM and NIfTI as formats: headers, frames, and files; nothing here knows what a series is."""

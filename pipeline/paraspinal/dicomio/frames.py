@@ -1,0 +1,234 @@
+"""Stored pixel values out of a file's bytes, without letting the file decide how much memory that takes.
+
+Native frames are views of the bytes; JPEG, JPEG-LS, JPEG 2000 and RLE frames are decoded by imagecodecs, which
+releases the interpreter lock, so frames decode in parallel threads. GDCM and ITK are not used: one malformed
+RLE file ends their process.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+import imagecodecs
+import numpy as np
+import numpy.typing as npt
+import pydicom.config
+from pydicom.encaps import generate_frames
+from pydicom.uid import UID
+
+from paraspinal.dicomio.codestream import codestream_size
+from paraspinal.dicomio.headers import PixelFormat
+
+StoredArray = npt.NDArray[np.signedinteger | np.unsignedinteger]
+
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+RLE = "1.2.840.10008.1.2.5"
+_NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", BIG_ENDIAN})
+_JPEG = "1.2.840.10008.1.2.4."
+_LOSSY = frozenset(_JPEG + n for n in ("50", "51", "53", "55", "81", "91", "203"))
+_RLE_HEADER = 64
+_JPEG_END = b"\xff\xd9"
+
+
+class FrameError(ValueError):
+    """A frame that cannot be decoded; ``code`` is the stable code of the reason."""
+
+    def __init__(self, message: str, code: str = "undecodable") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def syntax_name(transfer_syntax: str) -> str:
+    """Return the name of a transfer syntax for people."""
+    uid = UID(transfer_syntax, pydicom.config.IGNORE)  # an invalid one is no reason to warn: it is refused
+    return str(uid.name) if uid.is_transfer_syntax else "an unknown transfer syntax"
+
+
+def is_lossy(transfer_syntax: str) -> bool:
+    """Tell whether a transfer syntax is normally used for lossy compression."""
+    return transfer_syntax in _LOSSY
+
+
+def check_format(form: PixelFormat) -> None:
+    """Refuse pixel formats that contradict themselves or that no CT has.
+
+    Raises
+    ------
+    FrameError
+        With the code of the reason.
+    """
+    if form.samples != 1 or form.photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise FrameError(
+            f"its pixels are {form.photometric or 'of no stated kind'}, not grey values", "not_grey"
+        )
+    if form.photometric == "MONOCHROME1":
+        raise FrameError("its grey scale is inverted (MONOCHROME1)", "monochrome1")
+    if form.bits_allocated not in (8, 16, 32):
+        raise FrameError(f"it stores {form.bits_allocated} bits per pixel", "bit_depth")
+    if not form.bits_stored - 1 <= form.high_bit < form.bits_allocated or form.bits_stored < 1:
+        raise FrameError(
+            f"its bit depths contradict each other (allocated {form.bits_allocated}, stored {form.bits_stored},"
+            f" high bit {form.high_bit})",
+            "bit_depth",
+        )
+    if form.transfer_syntax not in _NATIVE and form.transfer_syntax not in _DECODERS:
+        raise FrameError(f"its pixels are coded in {syntax_name(form.transfer_syntax)}")
+
+
+def split_frames(blob: bytes, form: PixelFormat) -> list[bytes | memoryview]:
+    """Return the coded bytes of every frame of a file.
+
+    Raises
+    ------
+    FrameError
+        If the pixel data is shorter than the header says, or longer by more than padding.
+    """
+    check_format(form)
+    if form.transfer_syntax in _NATIVE:
+        return _native_frames(blob, form)
+    if form.length is not None:
+        raise FrameError("its compressed pixel data is not in fragments")
+    try:
+        frames = list(
+            generate_frames(memoryview(blob)[form.offset :].tobytes(), number_of_frames=form.frames)
+        )
+    except (ValueError, EOFError, struct.error, IndexError, TypeError) as error:
+        raise FrameError(
+            "its fragments of compressed pixel data are damaged", "truncated_pixel_data"
+        ) from error
+    if len(frames) != form.frames:
+        raise FrameError(f"it has {len(frames)} of {form.frames} frames", "truncated_pixel_data")
+    return list(frames)
+
+
+def decode_frame(coded: bytes | memoryview, form: PixelFormat) -> tuple[StoredArray, bool]:
+    """Return the stored values of one frame, shape (rows, columns), and whether bits beyond Bits Stored were set.
+
+    Such bits are no part of the value (PS3.5 8.1.1: old files keep overlays there) and are cleared.
+
+    Raises
+    ------
+    FrameError
+        If the frame cannot be decoded, or decodes to another size than the header states.
+    """
+    if form.transfer_syntax in _NATIVE:
+        order = ">" if form.transfer_syntax == BIG_ENDIAN else "<"
+        array = np.frombuffer(coded, dtype=f"{order}u{form.bits_allocated // 8}")
+    else:
+        array = _decompress(bytes(coded), form)
+    if array.size != form.rows * form.columns:
+        raise FrameError("a frame has another size than the header states", "pixel_data_mismatch")
+    return _stored_values(array.reshape(form.rows, form.columns), form)
+
+
+def _native_frames(blob: bytes, form: PixelFormat) -> list[bytes | memoryview]:
+    need, have = form.frame_bytes * form.frames, len(blob) - form.offset
+    declared = form.length if form.length is not None else have
+    if min(have, declared) < need:
+        raise FrameError(
+            f"it holds {min(have, declared)} of {need} bytes of pixel data", "truncated_pixel_data"
+        )
+    # One odd byte of padding is required by the standard, some writers fill up to a block; more than a row
+    # means that the header describes other pixels.
+    if declared - need > max(form.columns * form.bits_allocated // 8, 2):
+        raise FrameError(
+            f"it declares {declared} bytes of pixel data where {need} belong", "pixel_data_mismatch"
+        )
+    view = memoryview(blob)[form.offset :]
+    size = form.frame_bytes
+    return [view[i * size : (i + 1) * size] for i in range(form.frames)]
+
+
+def _decompress(coded: bytes, form: PixelFormat) -> StoredArray:
+    decode = _DECODERS[form.transfer_syntax]
+    if form.transfer_syntax != RLE:
+        size = codestream_size(coded)
+        if size is None or tuple(size) != (form.rows, form.columns, 1):
+            raise FrameError(
+                "a compressed frame has another size than the header states", "pixel_data_mismatch"
+            )
+    try:
+        array = np.asarray(decode(coded, form))
+    except FrameError:
+        raise
+    except Exception as error:
+        # One frame is isolated here: every codec has an error class of its own, and all mean the same.
+        raise FrameError(
+            f"a frame coded in {syntax_name(form.transfer_syntax)} is damaged", "truncated_pixel_data"
+        ) from error
+    if array.dtype.kind not in "iu":
+        raise FrameError("a compressed frame does not hold whole numbers")
+    return array
+
+
+def _stored_values(array: StoredArray, form: PixelFormat) -> tuple[StoredArray, bool]:
+    """Clear unused bits and extend the sign."""
+    if array.dtype.kind == "i":  # JPEG 2000 codes the sign itself
+        return array, False
+    shift = form.high_bit + 1 - form.bits_stored
+    width = array.dtype.itemsize * 8
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    values = native >> shift if shift else native
+    if form.bits_stored >= width:
+        return (values.view(f"i{width // 8}") if form.signed else values), False
+    unused = width - form.bits_stored
+    if not form.signed:
+        kept = values & values.dtype.type((1 << form.bits_stored) - 1)
+        return kept, bool(shift == 0 and (kept != values).any())
+    extended = (values << unused).view(f"i{width // 8}") >> unused
+    outside = extended.view(values.dtype) != values
+    # Unextended negatives (all unused bits 0) are how many writers store them.
+    return extended, bool(shift == 0 and (values[outside] >> form.bits_stored).any())
+
+
+def _decode_rle(coded: bytes, form: PixelFormat) -> StoredArray:
+    """Decode one RLE frame (PS3.5 annex G): byte planes, most significant first, each in PackBits."""
+    if len(coded) < _RLE_HEADER:
+        raise FrameError("an RLE frame is shorter than its header", "truncated_pixel_data")
+    count, *offsets = struct.unpack("<16I", coded[:_RLE_HEADER])
+    planes = form.bits_allocated // 8
+    if count != planes:
+        raise FrameError(f"an RLE frame has {count} byte planes where {planes} belong", "pixel_data_mismatch")
+    ends = [*offsets[1:count], len(coded)]
+    pixels = form.rows * form.columns
+    out = np.zeros((pixels, planes), dtype=np.uint8)
+    for plane, (start, end) in enumerate(zip(offsets[:count], ends, strict=True)):
+        if not _RLE_HEADER <= start < end <= len(coded):
+            raise FrameError("an RLE frame points outside itself", "truncated_pixel_data")
+        data = _unpack_bits(coded[start:end], pixels)
+        out[:, planes - 1 - plane] = np.frombuffer(data, dtype=np.uint8, count=pixels)
+    return out.view(f"<u{planes}").reshape(form.rows, form.columns)
+
+
+def _unpack_bits(segment: bytes, size: int) -> bytes:
+    """Return `size` bytes of a PackBits segment; what follows them is padding to an even length."""
+    buffer = bytearray(size + 128)
+    data = bytes(imagecodecs.packbits_decode(segment, out=buffer))
+    if len(data) < size:
+        raise FrameError("an RLE frame ends early", "truncated_pixel_data")
+    return data
+
+
+def _decode_jpeg(coded: bytes, form: PixelFormat) -> StoredArray:
+    return np.asarray(imagecodecs.jpeg_decode(coded))
+
+
+def _decode_jpegls(coded: bytes, form: PixelFormat) -> StoredArray:
+    # A cut stream followed by padding keeps CharLS 2.4 busy for seconds a frame before it gives up.
+    stream = coded.rstrip(b"\0")
+    if not stream.endswith(_JPEG_END):
+        raise FrameError("a JPEG-LS frame ends early", "truncated_pixel_data")
+    return np.asarray(imagecodecs.jpegls_decode(stream))
+
+
+def _decode_jpeg2k(coded: bytes, form: PixelFormat) -> StoredArray:
+    return np.asarray(imagecodecs.jpeg2k_decode(coded))
+
+
+_DECODERS: dict[str, Callable[[bytes, PixelFormat], StoredArray]] = {
+    RLE: _decode_rle,
+    **{_JPEG + n: _decode_jpeg for n in ("50", "51", "53", "55", "57", "70")},
+    **{_JPEG + n: _decode_jpegls for n in ("80", "81")},
+    **{_JPEG + n: _decode_jpeg2k for n in ("90", "91", "201", "202", "203")},
+}

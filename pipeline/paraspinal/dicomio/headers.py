@@ -1,0 +1,276 @@
+"""One DICOM file's header as a frozen `ImageHeader` per frame, everything checked that a reader relies on."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import zlib
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from paraspinal.dicomio import values
+from paraspinal.dicomio.acquisition import frame_acquisition, read_acquisition
+from paraspinal.volume import Acquisition
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+LEGACY_ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.2"
+CT_CLASSES = frozenset({CT_IMAGE, ENHANCED_CT, LEGACY_ENHANCED_CT})
+DICOMDIR = "1.2.840.10008.1.3.10"
+UNDEFINED_LENGTH = 0xFFFFFFFF
+
+_META_START = 132
+
+
+class HeaderError(ValueError):
+    """A file that is no readable DICOM object; the message says why, in words for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class PixelFormat:
+    """How the stored values of one file are coded, and where they lie in it.
+
+    ``offset`` is the first byte of the Pixel Data value in the inflated file; ``length`` its declared length, None
+    for encapsulated (compressed) frames.
+    """
+
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    photometric: str
+    transfer_syntax: str
+    offset: int
+    length: int | None
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one uncompressed frame."""
+        return self.rows * self.columns * self.samples * ((self.bits_allocated + 7) // 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Rescale:
+    """Stored value to Hounsfield unit: ``slope × stored + intercept``; None where the header says nothing."""
+
+    slope: float | None = None
+    intercept: float | None = None
+    kind: str | None = None
+    has_table: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether both numbers are given and the slope is usable."""
+        return self.slope not in (None, 0.0) and self.intercept is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """Where one slice lies: direction cosines (row, column), position of the first voxel, pixel spacing."""
+
+    orientation: tuple[float, ...] | None = None
+    position: tuple[float, ...] | None = None
+    spacing: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """What a reader needs to know of one image (a file, or one frame of a multi-frame file)."""
+
+    sop_class: str
+    sop_instance_uid: str
+    series_uid: str
+    series_number: int | None
+    frame_of_reference: str
+    modality: str
+    image_type: tuple[str, ...]
+    body_part: str | None
+    instance_number: int | None
+    pixels: PixelFormat | None
+    plane: Plane = field(default_factory=Plane)
+    rescale: Rescale = field(default_factory=Rescale)
+    padding: tuple[int, ...] = ()
+    frame: int | None = None
+    lossy: bool = False
+    acquisition: Acquisition = field(default_factory=Acquisition)
+
+
+def plain_bytes(blob: bytes, *, limit: int) -> bytes:
+    """Return the file with a deflated data set inflated, so that one reader serves both forms.
+
+    pydicom inflates without a limit, so a file of a megabyte could ask for a gigabyte of memory.
+
+    Raises
+    ------
+    HeaderError
+        If the data set is damaged or inflates beyond `limit` bytes.
+    """
+    if DEFLATED.encode() not in blob[: 4 * 1024] or blob[_META_START : _META_START + 4] != b"\x02\0\0\0":
+        return blob
+    meta_end = _META_START + 12 + int(struct.unpack("<I", blob[_META_START + 8 : _META_START + 12])[0])
+    try:
+        stream = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+        body = stream.decompress(blob[meta_end:], limit)
+    except zlib.error as error:
+        raise HeaderError("its deflated data set is damaged") from error
+    if stream.unconsumed_tail:
+        raise HeaderError(f"its data set inflates beyond {limit >> 20} MiB")
+    if not stream.eof:
+        raise HeaderError("its deflated data set is cut off")
+    plain = ExplicitVRLittleEndian.encode().ljust(len(DEFLATED), b"\0")
+    return blob[:meta_end].replace(DEFLATED.encode(), plain) + body
+
+
+def read_headers(blob: bytes) -> tuple[ImageHeader, ...]:
+    """Read the header of one DICOM file (already through `plain_bytes`), one entry per frame with a place.
+
+    A DICOMDIR has none: it lists files, and the files themselves are read.
+
+    Raises
+    ------
+    HeaderError
+        If the bytes are no DICOM object. pydicom itself may raise anything else on malformed input.
+    """
+    stream = io.BytesIO(blob)
+    dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
+    if dataset.file_meta.get("MediaStorageSOPClassUID") == DICOMDIR:
+        return ()
+    if not any(k in dataset for k in ("SOPClassUID", "Modality", "Rows", "SeriesInstanceUID")):
+        raise HeaderError("it holds no DICOM attributes of an object")
+    header = ImageHeader(
+        sop_class=values.text(dataset, "SOPClassUID") or "",
+        sop_instance_uid=values.text(dataset, "SOPInstanceUID") or "",
+        series_uid=values.text(dataset, "SeriesInstanceUID") or "",
+        series_number=values.whole(dataset, "SeriesNumber"),
+        frame_of_reference=values.text(dataset, "FrameOfReferenceUID") or "",
+        modality=values.text(dataset, "Modality", limit=16) or "",
+        image_type=values.texts(dataset, "ImageType"),
+        body_part=values.text(dataset, "BodyPartExamined"),
+        instance_number=values.whole(dataset, "InstanceNumber"),
+        pixels=_pixel_format(dataset, stream, blob),
+        plane=_plane(dataset, dataset, dataset),
+        rescale=_rescale(dataset),
+        padding=tuple(
+            int(v)
+            for k in ("PixelPaddingValue", "PixelPaddingRangeLimit")
+            if (v := values.whole(dataset, k, low=-(2**31))) is not None
+        ),
+        lossy=values.text(dataset, "LossyImageCompression") == "01",
+        acquisition=read_acquisition(dataset),
+    )
+    frames = _functional_groups(dataset, header)
+    return frames or (header,)
+
+
+def short_digest(uid: str, length: int = 8) -> str:
+    """Return the first hex digits of a UID's SHA-256: the form in which a UID may be shown."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:length]
+
+
+def _plane(orientation: Dataset, position: Dataset, measures: Dataset) -> Plane:
+    return Plane(
+        orientation=values.vector(orientation, "ImageOrientationPatient", 6),
+        position=values.vector(position, "ImagePositionPatient", 3),
+        spacing=values.vector(measures, "PixelSpacing", 2),
+    )
+
+
+def _rescale(dataset: Dataset) -> Rescale:
+    return Rescale(
+        slope=values.number(dataset, "RescaleSlope"),
+        intercept=values.number(dataset, "RescaleIntercept"),
+        kind=values.text(dataset, "RescaleType", limit=16),
+        has_table="ModalityLUTSequence" in dataset,
+    )
+
+
+def _pixel_format(dataset: Dataset, stream: io.BytesIO, blob: bytes) -> PixelFormat | None:
+    """Return the pixel format, or None for an object without (usable) pixel data."""
+    syntax = values.text(dataset.file_meta, "TransferSyntaxUID") or ImplicitVRLittleEndian
+    place = _pixel_element(blob, stream.tell(), syntax)
+    rows = values.whole(dataset, "Rows", low=1, high=2**16)
+    columns = values.whole(dataset, "Columns", low=1, high=2**16)
+    if place is None or rows is None or columns is None:
+        return None
+    allocated = values.whole(dataset, "BitsAllocated", high=255) or 0
+    stored = values.whole(dataset, "BitsStored", high=255) or 0
+    return PixelFormat(
+        rows=rows,
+        columns=columns,
+        frames=values.whole(dataset, "NumberOfFrames", low=1) or 1,
+        samples=values.whole(dataset, "SamplesPerPixel", low=1, high=255) or 1,
+        bits_allocated=allocated,
+        bits_stored=stored,
+        high_bit=_high_bit(dataset, stored),
+        signed=_signed(dataset),
+        photometric=values.text(dataset, "PhotometricInterpretation", limit=16) or "",
+        transfer_syntax=str(syntax),
+        offset=place[0],
+        length=place[1],
+    )
+
+
+def _signed(dataset: Dataset) -> bool:
+    """Return Pixel Representation; taken the wrong way, it turns air into metal, so there is no default."""
+    found = values.whole(dataset, "PixelRepresentation", high=1)
+    if found is None:
+        raise HeaderError("it does not say whether its pixels are signed")
+    return found == 1
+
+
+def _high_bit(dataset: Dataset, stored: int) -> int:
+    found = values.whole(dataset, "HighBit", high=255)
+    return stored - 1 if found is None else found
+
+
+def _pixel_element(blob: bytes, at: int, syntax: str) -> tuple[int, int | None] | None:
+    """Return (offset, length) of the Pixel Data value whose element starts at `at`, None if there is none."""
+    order = ">" if syntax == "1.2.840.10008.1.2.2" else "<"
+    head = blob[at : at + 12]
+    if len(head) < 8 or struct.unpack(order + "HH", head[:4]) != (0x7FE0, 0x0010):
+        return None
+    if head[4:6] in (b"OB", b"OW", b"UN"):
+        if len(head) < 12:
+            return None
+        start, length = at + 12, struct.unpack(order + "I", head[8:12])[0]
+    else:
+        start, length = at + 8, struct.unpack(order + "I", head[4:8])[0]
+    return start, None if length == UNDEFINED_LENGTH else int(length)
+
+
+def _functional_groups(dataset: Dataset, header: ImageHeader) -> tuple[ImageHeader, ...]:
+    """Return one header per frame of an enhanced multi-frame object; empty for any other."""
+    per_frame = values.items(dataset, "PerFrameFunctionalGroupsSequence")
+    if not per_frame or header.pixels is None or header.pixels.frames != len(per_frame):
+        return ()
+    shared = (values.items(dataset, "SharedFunctionalGroupsSequence") or [Dataset()])[0]
+
+    def group(frame: Dataset, name: str) -> Dataset:
+        return (values.items(frame, name) or values.items(shared, name) or [Dataset()])[0]
+
+    return tuple(
+        replace(
+            header,
+            frame=index,
+            image_type=values.texts(group(frame, "CTImageFrameTypeSequence"), "FrameType")
+            or header.image_type,
+            plane=_plane(
+                group(frame, "PlaneOrientationSequence"),
+                group(frame, "PlanePositionSequence"),
+                group(frame, "PixelMeasuresSequence"),
+            ),
+            rescale=_rescale(group(frame, "PixelValueTransformationSequence")),
+            acquisition=frame_acquisition(header.acquisition, partial(group, frame)),
+        )
+        for index, frame in enumerate(per_frame)
+    )

@@ -1,0 +1,99 @@
+"""The stable codes of the loader: why an input is refused, and what is worth knowing about one that is not.
+
+Codes are part of the published result. They are listed in docs/loading.md, and a test keeps the two alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from paraspinal.errors import LoadError
+from paraspinal.result import LoadCode
+
+_SCANNER = "Export the original axial slices of the scan, all of them, and load those."
+_OTHER_SERIES = "Name another series of the input with --series."
+_RE_EXPORT = "Export the file again from its archive."
+
+REFUSALS: dict[str, str] = {
+    "not_found": "Check the path.",
+    "empty_input": "Give a folder with a CT series, one of its files, a zip of it, or a NIfTI file.",
+    "unsupported_format": "Give DICOM files, a zip of them, or a NIfTI file.",
+    "unreadable_file": _RE_EXPORT,
+    "too_many_files": "Give the folder of one examination, or raise loading.max_files.",
+    "too_large": "Give one series of usual size, or raise the limit that is named under [loading].",
+    "zip_damaged": "Pack the folder again.",
+    "zip_encrypted": "Unpack the archive with its password and give the folder.",
+    "not_an_image_series": "Give the folder that holds the CT images.",
+    "not_ct": "Give a CT series; other modalities have no Hounsfield units.",
+    "localizer": "Give the axial series, not its localizer (scout, topogram).",
+    "projection_image": "Give the slices, not a projection or a rendering of them.",
+    "no_pixel_data": _RE_EXPORT,
+    "not_grey": "Give the original CT images, not a colour capture of them.",
+    "monochrome1": "Export the series with MONOCHROME2 pixels.",
+    "bit_depth": _RE_EXPORT,
+    "undecodable": "Convert the files to an uncompressed transfer syntax.",
+    "truncated_pixel_data": _RE_EXPORT,
+    "pixel_data_mismatch": _RE_EXPORT,
+    "too_few_slices": _SCANNER,
+    "one_position": "Give a series with more than one table position.",
+    "duplicate_positions": "Separate the phases or reconstructions, and give one of them.",
+    "missing_slices": "Export the series again: slices of it are not here.",
+    "variable_spacing": "Give a reconstruction with evenly spaced slices.",
+    "irregular_positions": "Give a reconstruction whose slices lie in one line.",
+    "gantry_tilt": "Correct the tilt (for example with dcm2niix) and give the NIfTI file.",
+    "too_oblique": "Give a reconstruction within 25 degrees of the patient's axes.",
+    "missing_geometry": _RE_EXPORT,
+    "invalid_geometry": _RE_EXPORT,
+    "enhanced_multiframe": "Export the series as single-frame CT images.",
+    "mixed_rescale": "Give a series whose slices share one conversion to Hounsfield units.",
+    "not_hounsfield": "Give a reconstruction in Hounsfield units, not a map derived from one.",
+    "four_dimensional": "Split the file into 3-D volumes and give one.",
+    "orientation_conflict": "Convert the DICOM series again: the file states two orientations.",
+    "orientation_unknown": "Convert the DICOM series again: the file does not say which side is left.",
+}
+
+NOTES: dict[str, str] = {
+    "unreadable_file": "Files that could not be read were left out.",
+    "images_left_out": "Images under the same Series Instance UID are not part of the volume; left_out says why.",
+    "other_files": "Files that are not DICOM were passed over.",
+    "dicom_warnings": "The headers depart from the standard in ways that do not touch the images.",
+    "uid_missing": "The files carry no Series Instance UID; the series is named by a digest of its content.",
+    "sop_class_missing": "The files do not state their object class; they were taken by their modality.",
+    "frame_of_reference_differs": "Every image states a frame of reference of its own; they were taken as one.",
+    "oblique": "The slices are oblique; voxels are kept as they are, and the geometry carries the angle.",
+    "non_axial": "The slices are not axial; the volume was re-ordered, so its slices are not the file's images.",
+    "overlapping_slices": "The slices are thicker than their distance.",
+    "slice_gap": "The slices are thinner than their distance: tissue between them was not imaged.",
+    "thickness_unknown": "The slice thickness is not stated.",
+    "position_jitter": "Slice positions depart a little from an even grid; the even grid was taken.",
+    "non_square_pixels": "Rows and columns have different spacing.",
+    "padding": "Voxels outside the reconstructed field carry a padding value; they are marked and read -1024 HU.",
+    "padding_value_ignored": "The stated padding value is a possible tissue value and was not taken as padding.",
+    "clipped_to_int16": "Values beyond the range of 16 bits were cut to it.",
+    "rescale_missing": "The conversion to Hounsfield units is not stated; the values are such units as they are.",
+    "varying_rescale": "The conversion to Hounsfield units differs between slices and was applied slice by slice.",
+    "lossy_compression": "The images were compressed with loss; small structures and noise are altered.",
+    "unused_bits": "Bits outside the stored value were set and were cleared.",
+    "values_unusual": "No voxel reads as fat or air: this may not be a CT of a body.",
+    "enhanced_multiframe": "The slices are frames of a multi-frame object.",
+    "kvp_unknown": "The tube voltage is not stated.",
+    "mixed_acquisition": "Tube voltage or kernel differ between slices; those of the middle slice are given.",
+    "fractional_values": "Values were rounded to whole Hounsfield units.",
+    "not_a_number": "Voxels without a number were marked as padding.",
+}
+
+
+def refuse(code: str, message: str, **details: object) -> LoadError:
+    """Return the error of a refusal; raise it where it is built. ``details`` go to ``refusal.json``."""
+    return LoadError(message, code=code, remedy=REFUSALS[code], details=details)
+
+
+def note(code: str, text: str | None = None, *, slices: Iterable[int] = (), **numbers: float) -> LoadCode:
+    """Return one entry of the load report, with the text of `NOTES` unless a better one is given."""
+    known = NOTES[code]
+    return LoadCode(
+        code=code,
+        text=text or known,
+        numbers={name: float(value) for name, value in numbers.items()},
+        slices=tuple(slices),
+    )

@@ -1,0 +1,141 @@
+"""Decode the slices of a layout into one preallocated canonical volume, in parallel."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from paraspinal.config import LoadingConfig
+from paraspinal.dicomio.frames import FrameError, decode_frame, split_frames
+from paraspinal.dicomio.headers import HeaderError, PixelFormat, plain_bytes
+from paraspinal.loading.canonical import Canonical, source_view
+from paraspinal.loading.codes import refuse
+from paraspinal.loading.hounsfield import to_hounsfield
+from paraspinal.loading.scan import Entry
+from paraspinal.loading.sources import SourceFile, shown
+from paraspinal.volume import BoolArray, HUArray
+
+
+@dataclass(frozen=True, slots=True)
+class SliceReport:
+    """What was met while one slice was decoded; ``index`` counts along the layout."""
+
+    index: int
+    clipped: int
+    low: int
+    high: int
+    padded: int
+    unused_bits: bool
+    padding_bits: npt.NDArray[np.uint8] | None = field(repr=False, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The canonical volume with its padding, one report per slice, and the digest of the files' bytes."""
+
+    hu: HUArray
+    padding: BoolArray | None
+    slices: tuple[SliceReport, ...]
+    input_digest: str
+
+
+_Job = tuple[SourceFile, list[tuple[int, Entry]]]
+
+
+def decode_stack(entries: Sequence[Entry], canonical: Canonical, *, config: LoadingConfig) -> Decoded:
+    """Decode every slice of `entries` (in layout order) to HU, straight into the canonical array.
+
+    Raises
+    ------
+    LoadError
+        If a slice cannot be decoded: a volume with a hole is never returned.
+    """
+    hu = np.empty(canonical.geometry.shape, dtype=np.int16)
+    target = source_view(hu, canonical.axes)
+    jobs = _by_file(entries)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the fragment parser; what is wrong is raised
+        with ThreadPoolExecutor(config.threads) as pool:
+            futures = [pool.submit(_decode_file, job, target, config) for job in jobs]
+            try:
+                done = [future.result() for future in futures]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # one bad slice ends it; don't decode the rest
+                raise
+    reports = sorted((report for _, found in done for report in found), key=lambda report: report.index)
+    digest = hashlib.sha256("".join(sorted(digest for digest, _ in done)).encode())
+    padding = _padding_volume(reports, canonical)
+    return Decoded(hu, padding, tuple(reports), digest.hexdigest()[:16])
+
+
+def _by_file(entries: Sequence[Entry]) -> list[_Job]:
+    jobs: dict[int, _Job] = {}
+    for index, entry in enumerate(entries):
+        jobs.setdefault(id(entry.file), (entry.file, []))[1].append((index, entry))
+    return list(jobs.values())
+
+
+def _decode_file(
+    job: _Job, target: npt.NDArray[np.generic], config: LoadingConfig
+) -> tuple[str, list[SliceReport]]:
+    file, wanted = job
+    try:
+        blob = file.read()
+        plain = plain_bytes(blob, limit=int(config.max_file_mib) << 20)
+        frames = split_frames(plain, _form(wanted[0][1]))
+        reports = [
+            _decode_slice(index, entry, frames[entry.header.frame or 0], target, config)
+            for index, entry in wanted
+        ]
+    except FrameError as error:
+        raise refuse(
+            error.code, f"{shown(file.name)} cannot be decoded: {error}.", file=shown(file.name)
+        ) from error
+    except (OSError, HeaderError) as error:
+        raise refuse(
+            "unreadable_file", f"{shown(file.name)} cannot be read a second time.", file=shown(file.name)
+        ) from error
+    return hashlib.sha256(blob).hexdigest(), reports
+
+
+def _decode_slice(
+    index: int,
+    entry: Entry,
+    coded: bytes | memoryview,
+    target: npt.NDArray[np.generic],
+    config: LoadingConfig,
+) -> SliceReport:
+    stored, unused_bits = decode_frame(coded, _form(entry))
+    values = to_hounsfield(stored, entry.header, padding_hu=config.padding_hu)
+    target[index] = values.hu
+    padded = 0 if values.padding is None else int(np.count_nonzero(values.padding))
+    bits = None if values.padding is None else np.packbits(values.padding)
+    return SliceReport(index, values.clipped, values.low, values.high, padded, unused_bits, bits)
+
+
+def _form(entry: Entry) -> PixelFormat:
+    if entry.header.pixels is None:
+        raise FrameError("it holds no pixel data", "no_pixel_data")
+    return entry.header.pixels
+
+
+def _padding_volume(reports: Sequence[SliceReport], canonical: Canonical) -> BoolArray | None:
+    """Return the padding of all slices as a canonical mask; None when no slice has any.
+
+    Slices hand over packed bits, so that a scan without padding never pays for a second volume.
+    """
+    if all(report.padding_bits is None for report in reports):
+        return None
+    mask = np.zeros(canonical.geometry.shape, dtype=bool)
+    target = source_view(mask, canonical.axes)
+    for report in reports:
+        if report.padding_bits is not None:
+            plane = target[report.index]
+            plane[...] = np.unpackbits(report.padding_bits, count=plane.size).reshape(plane.shape)
+    return mask

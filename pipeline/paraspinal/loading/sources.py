@@ -1,0 +1,213 @@
+"""Where files come from: a folder tree, one file, or a zip whose members are never written anywhere.
+
+A source is an object with a name, the name of its folder, and its bytes. Others (DICOMDIR, DICOMweb) join by
+giving the same.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from paraspinal.config import LoadingConfig
+from paraspinal.dicomio.sniff import HEAD_BYTES
+from paraspinal.dicomio.values import printable
+from paraspinal.loading.codes import refuse
+
+_MIB = 1 << 20
+# A long run of dotted numbers in a file name is a UID, which may lead to a person.
+_UID_LIKE = re.compile(r"\d+(?:\.\d+){4,}")
+# Tiny members compress without bound (an empty header block); only larger ones can be bombs.
+_RATIO_APPLIES_FROM = 1 * _MIB
+_ENCRYPTED = 0x1
+
+
+class SourceFile(Protocol):
+    """A file of any origin."""
+
+    @property
+    def name(self) -> str:
+        """Base name."""
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder that it lies in, equal for siblings."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def head(self) -> bytes:
+        """Return the first `HEAD_BYTES` bytes."""
+
+    def read(self) -> bytes:
+        """Return all bytes."""
+
+
+def shown(name: str) -> str:
+    """Return a file's base name for people: printable, short, and without a UID in it."""
+    base = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return printable(_UID_LIKE.sub(lambda m: f"…{m.group()[-6:]}", base), limit=80) or "(unnamed)"
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFile:
+    """A regular file of the file system."""
+
+    path: Path
+    size: int
+
+    @property
+    def name(self) -> str:
+        """Base name."""
+        return self.path.name
+
+    @property
+    def folder(self) -> str:
+        """Path of the folder."""
+        return str(self.path.parent)
+
+    def head(self) -> bytes:
+        """Return the first bytes."""
+        with self.path.open("rb") as stream:
+            return stream.read(HEAD_BYTES)
+
+    def read(self) -> bytes:
+        """Return all bytes."""
+        return self.path.read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class ZipMember:
+    """A member of an open zip archive, read into memory by its index and never extracted by its name."""
+
+    archive: zipfile.ZipFile
+    info: zipfile.ZipInfo
+    lock: threading.Lock = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Base name inside the archive."""
+        return self.info.filename.replace("\\", "/").rsplit("/", 1)[-1]
+
+    @property
+    def folder(self) -> str:
+        """Folder inside the archive."""
+        return self.info.filename.replace("\\", "/").rpartition("/")[0]
+
+    @property
+    def size(self) -> int:
+        """Bytes after decompression, as the archive declares; reading stops there."""
+        return self.info.file_size
+
+    def head(self) -> bytes:
+        """Return the first bytes."""
+        return self._read(HEAD_BYTES)
+
+    def read(self) -> bytes:
+        """Return all bytes."""
+        return self._read(self.size)
+
+    def _read(self, limit: int) -> bytes:
+        try:
+            with self.lock:
+                stream = self.archive.open(self.info)
+            with stream:
+                return stream.read(limit)
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+            raise OSError("it is damaged inside the archive") from error
+
+
+def folder_files(root: Path, *, config: LoadingConfig, recursive: bool = True) -> tuple[DiskFile, ...]:
+    """Return the regular files under `root` in a stable order; links to folders are followed once.
+
+    Raises
+    ------
+    LoadError
+        If there are more files than the settings allow.
+    """
+    found: list[DiskFile] = []
+    for path in _walk(root, recursive=recursive):
+        try:
+            status = path.stat()
+        except OSError:
+            continue  # a dangling link is no file
+        if stat.S_ISREG(status.st_mode):
+            found.append(DiskFile(path, status.st_size))
+        if len(found) > config.max_files:
+            raise refuse(
+                "too_many_files",
+                f"{shown(root.name)} holds more than {config.max_files} files.",
+                limit=config.max_files,
+            )
+    return tuple(found)
+
+
+def _walk(root: Path, *, recursive: bool) -> Iterator[Path]:
+    seen: set[tuple[int, int]] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=recursive):
+        status = os.stat(folder)
+        place = (status.st_dev, status.st_ino)
+        if place in seen:  # a loop of links
+            subfolders.clear()
+            continue
+        seen.add(place)
+        subfolders.sort()
+        if not recursive:
+            subfolders.clear()
+        for name in sorted(names):
+            yield Path(folder, name)
+
+
+def zip_files(path: Path, *, config: LoadingConfig) -> tuple[ZipMember, ...]:
+    """Return the members of a zip archive that are within the limits of the settings.
+
+    Raises
+    ------
+    LoadError
+        If the archive is damaged, encrypted, or expands beyond the limits.
+    """
+    label = shown(path.name)
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise refuse("zip_damaged", f"{label} is not a complete zip archive.") from error
+    members = [info for info in archive.infolist() if not info.is_dir()]
+    if len(members) > config.max_files:
+        raise refuse(
+            "too_many_files",
+            f"{label} holds {len(members)} files.",
+            files=len(members),
+            limit=config.max_files,
+        )
+    if any(info.flag_bits & _ENCRYPTED for info in members):
+        raise refuse("zip_encrypted", f"{label} is encrypted.")
+    _check_expansion(label, members, config)
+    lock = threading.Lock()
+    return tuple(ZipMember(archive, info, lock) for info in sorted(members, key=lambda info: info.filename))
+
+
+def _check_expansion(label: str, members: list[zipfile.ZipInfo], config: LoadingConfig) -> None:
+    total = sum(info.file_size for info in members)
+    if total > config.max_zip_gib * 1024 * _MIB:
+        raise refuse(
+            "too_large",
+            f"{label} unpacks to {total / 1024 / _MIB:.1f} GiB (loading.max_zip_gib).",
+            bytes=total,
+        )
+    for info in members:
+        ratio = info.file_size / max(info.compress_size, 1)
+        if info.file_size > _RATIO_APPLIES_FROM and ratio > config.max_zip_ratio:
+            raise refuse(
+                "too_large",
+                f"{shown(info.filename)} in {label} expands {ratio:.0f} times (loading.max_zip_ratio).",
+                ratio=round(ratio, 1),
+            )
