@@ -1,0 +1,91 @@
+"""Writes a phantom: ``dicom/*.dcm``, ``truth.json``, ``labels.nii.gz`` with ``labels.json``, ``masses.nii.gz``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from paraspinal.dicomio.nifti import write_nifti
+from paraspinal.dicomio.write import Syntax, write_ct_series
+from paraspinal.errors import OutputError
+from paraspinal.phantom.build import Phantom
+
+_NAMES = ("dicom", "labels.json", "labels.nii.gz", "masses.nii.gz", "truth.json")
+
+
+def check_phantom_folder(folder: Path, *, force: bool = False) -> None:
+    """Refuse a destination that is a file, or that holds a phantom already while `force` is False.
+
+    Raises
+    ------
+    OutputError
+        Before anything is computed or written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(
+            f"{folder} is a file, not a folder.",
+            code="output_is_a_file",
+            remedy="Name a folder that may be made or written.",
+        )
+    if not force and any((folder / name).exists() for name in _NAMES):
+        raise OutputError(
+            f"{folder} holds a phantom already.",
+            code="phantom_exists",
+            remedy="Name another folder, or replace it with --force (in Python: force=True).",
+        )
+
+
+def write_phantom(
+    phantom: Phantom, folder: Path | str, *, syntax: Syntax = "jpeg-ls", force: bool = False
+) -> Path:
+    """Write a phantom into `folder` and return it; ``truth.json`` is moved into place last.
+
+    Raises
+    ------
+    OutputError
+        As `check_phantom_folder`, or if the folder cannot be written; it is then as it was.
+    """
+    out = Path(folder)
+    check_phantom_folder(out, force=force)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+            staged = Path(temporary)
+            _write_parts(phantom, staged, syntax)
+            out.mkdir(exist_ok=True)
+            for name in _NAMES:
+                _replace(staged / name, out / name)
+    except OSError as error:
+        raise OutputError(
+            f"{out} cannot be written: {error.strerror or error}.",
+            code="output_not_writable",
+            remedy="Name a folder on a disk with room that you may write to.",
+        ) from error
+    return out
+
+
+def _write_parts(phantom: Phantom, folder: Path, syntax: Syntax) -> None:
+    spec = json.dumps(phantom.truth["spec"], sort_keys=True)
+    name = str(phantom.truth["spec"]["name"])
+    write_ct_series(
+        phantom.volume,
+        folder / "dicom",
+        uid_seed=hashlib.sha256(spec.encode()).hexdigest(),
+        transfer_syntax=syntax,
+        patient_name=f"PHANTOM^{name.upper()}",
+        series_description=f"Phantom {name}",
+    )
+    write_nifti(folder / "labels.nii.gz", phantom.labels.data, phantom.labels.geometry)
+    write_nifti(folder / "masses.nii.gz", phantom.masses.data, phantom.masses.geometry)
+    names = {str(number): text for number, text in phantom.labels.names.items()}
+    (folder / "labels.json").write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
+    (folder / "truth.json").write_text(json.dumps(phantom.truth, indent=1) + "\n", encoding="utf-8")
+
+
+def _replace(source: Path, target: Path) -> None:
+    if target.is_dir():
+        shutil.rmtree(target)
+    source.replace(target)

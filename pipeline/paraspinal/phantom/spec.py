@@ -1,0 +1,200 @@
+"""What a phantom is made from: `PhantomSpec`, `MassSpec` and their parts, all frozen and JSON-able."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from paraspinal.errors import UsageError
+from paraspinal.phantom.levels import LEVELS
+from paraspinal.result import ContrastPhase
+from paraspinal.volume import Index3, Spacing
+
+MassShape = Literal["ellipsoid", "lobulated"]
+BoneEffect = Literal["none", "lytic", "scalloping", "foramen"]
+MassSide = Literal["left", "right"]
+Organ = Literal["heart", "bowel", "table", "scapulae", "vessels"]
+
+TUBE_VOLTAGES_KV = (70, 80, 90, 100, 110, 120, 130, 140)
+
+
+def _usage(message: str, remedy: str) -> UsageError:
+    return UsageError(message, code="phantom_spec_invalid", remedy=remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class Foci:
+    """Small spheres inside a mass or an organ: low-density foci, fat lobules, calcified specks.
+
+    ``hu_delta`` is added to the surrounding tissue. Centres are drawn so that the spheres lie inside and apart.
+    """
+
+    count: int
+    diameter_mm: float
+    hu_delta: float
+
+
+@dataclass(frozen=True, slots=True)
+class MassSpec:
+    """A mass in the paravertebral gutter.
+
+    Parameters
+    ----------
+    side : {"left", "right"}
+    level : str
+        Vertebra whose body centre is at the height of the mass centre.
+    semi_axes_mm : tuple of float
+        Half diameters (x, y, z) in millimetres.
+    shape : {"ellipsoid", "lobulated"}
+    hu : float
+        Unenhanced attenuation at 120 kVp.
+    enhancement_hu : float
+        Added in every phase but the unenhanced one.
+    edge_width_mm : float
+        Width of the transition from mass to surroundings before the scanner blurs it: 0 is sharp, 8 is ill-defined.
+    overlap_mm : float
+        How deep the ellipsoid reaches into the side of the vertebra; the bone displaces that part.
+    offset_mm : tuple of float
+        Shift of the centre (lateral away from the midline, towards the back, towards the head).
+    low_density, fat, calcification : Foci or None
+    rim_hu : float or None
+        Attenuation of the outer 3 mm (an abscess wall); None is no rim.
+    bone : {"none", "lytic", "scalloping", "foramen"}
+        What the mass does to bone: nothing; removes bone and cortex; presses a hollow that keeps its cortex; widens
+        the neural foramen and the canal as a dumbbell.
+    """
+
+    side: MassSide
+    level: str
+    semi_axes_mm: tuple[float, float, float]
+    shape: MassShape = "ellipsoid"
+    hu: float = 45.0
+    enhancement_hu: float = 25.0
+    edge_width_mm: float = 0.0
+    overlap_mm: float = 5.0
+    offset_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    low_density: Foci | None = None
+    fat: Foci | None = None
+    calcification: Foci | None = None
+    rim_hu: float | None = None
+    bone: BoneEffect = "none"
+
+    def __post_init__(self) -> None:
+        if self.level not in LEVELS:
+            raise _usage(f"There is no vertebra {self.level!r}.", f"Use one of {', '.join(LEVELS)}.")
+        if self.side not in ("left", "right"):
+            raise _usage(f"A mass cannot lie on side {self.side!r}.", "Use left or right.")
+        if min(self.semi_axes_mm) <= 0:
+            raise _usage("A mass needs positive semi-axes.", "Give lengths in millimetres above 0.")
+
+
+@dataclass(frozen=True, slots=True)
+class BoneSpec:
+    """How the vertebral trabeculae look.
+
+    ``trabecular_hu`` is the mean of the interior at 120 kVp. ``strut_spacing_mm`` 0 is normal bone, whose
+    trabeculae lie below the scanner's resolution; 2–4 mm is a coarse network with a vertical accent whose struts
+    are resolved. ``strut_hu`` is the attenuation of a strut, ``marrow_hu`` of what lies between coarse struts.
+    """
+
+    trabecular_hu: float = 170.0
+    texture_sd_hu: float = 45.0
+    cortex_mm: float = 0.7
+    cortex_hu: float = 1000.0
+    strut_spacing_mm: float = 0.0
+    strut_width_mm: float = 1.1
+    strut_hu: float = 500.0
+    marrow_hu: float = 75.0
+
+
+@dataclass(frozen=True, slots=True)
+class OrganSpec:
+    """Sizes and attenuations of the organs; HU hold for the unenhanced phase at 120 kVp.
+
+    ``spleen_scale`` 1 is about 180 mL; ``liver_scale`` lengthens the right lobe. ``left_out`` names structures that
+    are not drawn (the tests of a single structure are faster without the others).
+    """
+
+    spleen_scale: float = 1.0
+    spleen_hu: float = 48.0
+    spleen_lesion: Foci | None = None
+    liver_scale: float = 1.0
+    liver_hu: float = 58.0
+    blood_hu: float = 42.0
+    effusion_left_mm: float = 0.0
+    effusion_right_mm: float = 0.0
+    effusion_hu: float = 10.0
+    left_out: tuple[Organ, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PhantomSpec:
+    """All that determines a phantom: the same spec gives the same voxels.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Voxels along (z, y, x).
+    spacing_mm : tuple of float
+        Distance of voxel centres along (z, y, x).
+    levels : tuple of str
+        Top and bottom vertebra; the scan is centred between them. How much is really seen follows from the shape.
+    seed : int
+        Varies habitus, spine, vessels and texture.
+    noise_hu : float
+        Voxel SD in soft tissue beside the spine; 0 is a noise-free scan.
+    fwhm_mm : float
+        In-plane full width at half maximum of the scanner's response.
+    slice_thickness_mm : float or None
+        Width of the slice profile; None is the slice distance.
+    kvp : int
+        Tube voltage; bone and contrast medium brighten as it falls.
+    phase : ContrastPhase
+    fat_mm : float
+        Mean thickness of the subcutaneous fat.
+    beam_hardening : float
+        Strength of cupping and of dark bands beside bone; 0 is none, 1 is mild.
+    size_factor : float or None
+        Size of the skeleton against the adult mean; None draws it from the seed.
+    bone : BoneSpec
+    organs : OrganSpec
+    masses : tuple of MassSpec
+    name : str
+        Goes into the truth and the DICOM header.
+    """
+
+    shape: Index3 = (90, 320, 320)
+    spacing_mm: Spacing = (2.5, 1.15, 1.15)
+    levels: tuple[str, str] = ("T7", "L2")
+    seed: int = 0
+    noise_hu: float = 15.0
+    fwhm_mm: float = 1.2
+    slice_thickness_mm: float | None = None
+    kvp: int = 120
+    phase: ContrastPhase = "unenhanced"
+    fat_mm: float = 14.0
+    beam_hardening: float = 1.0
+    size_factor: float | None = None
+    bone: BoneSpec = field(default_factory=BoneSpec)
+    organs: OrganSpec = field(default_factory=OrganSpec)
+    masses: tuple[MassSpec, ...] = ()
+    name: str = "custom"
+
+    def __post_init__(self) -> None:
+        if any(level not in LEVELS for level in self.levels):
+            raise _usage(f"There is no level range {self.levels}.", f"Use two of {', '.join(LEVELS)}.")
+        if min(self.shape) < 4 or min(self.spacing_mm) <= 0:
+            raise _usage(
+                f"A phantom of {self.shape} voxels at {self.spacing_mm} mm cannot be made.",
+                "Use at least 4 voxels along each axis and spacings above 0.",
+            )
+        if self.kvp not in TUBE_VOLTAGES_KV:
+            raise _usage(
+                f"There is no tube voltage of {self.kvp} kV here.", f"Use one of {TUBE_VOLTAGES_KV}."
+            )
+        if min(self.noise_hu, self.fwhm_mm, self.fat_mm, self.beam_hardening) < 0:
+            raise _usage("Noise, FWHM, fat and beam hardening cannot be negative.", "Use 0 or more.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec as plain JSON values."""
+        return asdict(self)

@@ -1,0 +1,127 @@
+"""What is known about a phantom, as plain JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cc3d
+import numpy as np
+
+from paraspinal.phantom.labels import vertebra_number
+from paraspinal.phantom.lesions import MassPlan
+from paraspinal.phantom.spec import PhantomSpec
+from paraspinal.phantom.spine import SpinePlan
+from paraspinal.volume import CTVolume, LabelMap
+
+
+def describe(
+    spec: PhantomSpec,
+    spine: SpinePlan,
+    masses: tuple[MassPlan, ...],
+    volume: CTVolume,
+    labels: LabelMap,
+    mass_map: LabelMap,
+) -> dict[str, Any]:
+    """Return the truth: spec, masses, vertebrae, canal and organ volumes, LPS millimetres and millilitres.
+
+    HU of a mass are those of its spec (before blur and noise), not read from the image. Volumes count what is in
+    view; ``cut`` names what the scan's ends cut.
+    """
+    g = volume.geometry
+    z_low = g.origin_lps_mm[2] - g.spacing_mm[0] / 2
+    z_high = z_low + g.extent_mm[0]
+    heights = g.origin_lps_mm[2] + np.arange(g.shape[0])[::-1] * g.spacing_mm[0]
+    canal = spine.canal_xy(heights)
+    return {
+        "research_use_only": "Synthetic data; no patient.",
+        "spec": spec.to_json(),
+        "masses": [_mass(m, spine, mass_map, spec) for m in masses],
+        "vertebrae": _vertebrae(spine, z_low, z_high),
+        "canal": {
+            "centreline_lps_mm": [
+                [round(float(x), 2), round(float(y), 2), round(float(z), 2)]
+                for (x, y), z in zip(canal, heights, strict=True)
+            ]
+        },
+        "organs": _organs(labels),
+        "noise_hu": spec.noise_hu,
+        "trabecular_hu": spec.bone.trabecular_hu if spec.bone.strut_spacing_mm <= 0 else None,
+        "strut_spacing_mm": spec.bone.strut_spacing_mm or None,
+    }
+
+
+def _vertebrae(spine: SpinePlan, z_low: float, z_high: float) -> list[dict[str, Any]]:
+    out = []
+    for v in spine.vertebrae[:-1]:
+        top, bottom = v.end_plate_mm(1), v.end_plate_mm(-1)
+        if top < z_low or bottom > z_high:
+            continue
+        cut = [name for name, is_cut in (("superior", top > z_high), ("inferior", bottom < z_low)) if is_cut]
+        out.append(
+            {
+                "label": v.level,
+                "number": vertebra_number(v.level),
+                "centroid_lps_mm": [round(float(c), 2) for c in v.centre],
+                "top_mm": round(top, 2),
+                "bottom_mm": round(bottom, 2),
+                "truncated": cut,
+            }
+        )
+    return out
+
+
+def level_at(spine: SpinePlan, z: float) -> str:
+    """Return the vertebra whose body, with half of each neighbouring disc, holds the height z."""
+    return min(spine.vertebrae, key=lambda v: abs(v.centre[2] - z) / (v.size.height + v.size.disc)).level
+
+
+def _mass(plan: MassPlan, spine: SpinePlan, mass_map: LabelMap, spec: PhantomSpec) -> dict[str, Any]:
+    zz, yy, xx = np.nonzero(mass_map.data == plan.number)
+    g, s = mass_map.geometry, plan.spec
+    hu = s.hu + (s.enhancement_hu if spec.phase != "unenhanced" else 0.0)
+    out: dict[str, Any] = {
+        "id": plan.number,
+        "side": s.side,
+        "in_view": bool(len(zz)),
+        "centre_level": s.level,
+        "hu": hu,
+        "margin": "well" if s.edge_width_mm <= 2 else "ill",
+        "edge_width_mm": s.edge_width_mm,
+        "bone": s.bone,
+        "low_density_foci": len(plan.low_density),
+        "fat_foci": len(plan.fat),
+        "calcifications": len(plan.calcification),
+        "rim_hu": s.rim_hu,
+    }
+    if len(zz):
+        low, high = (g.to_lps((k, 0, 0))[2] for k in (zz.min(), zz.max()))
+        centre = g.to_lps(np.array([zz.mean(), yy.mean(), xx.mean()]))
+        out |= {
+            "volume_ml": round(len(zz) * g.voxel_ml, 3),
+            "centroid_lps_mm": [round(float(c), 2) for c in centre],
+            "levels": [level_at(spine, high), level_at(spine, low)],
+            "craniocaudal_mm": round(float(high - low) + g.spacing_mm[0], 2),
+            "key_slice": int(np.bincount(zz).argmax()),
+            "low_density_lps_mm": [[round(float(c), 2) for c in p] for p, _ in plan.low_density],
+            "cut": bool(zz.min() == 0 or zz.max() == g.shape[0] - 1),
+        }
+    return out
+
+
+def _organs(labels: LabelMap) -> dict[str, Any]:
+    stats = cc3d.statistics(labels.data)
+    out = {}
+    for number, name in labels.names.items():
+        if number >= len(stats["voxel_counts"]) or stats["voxel_counts"][number] == 0:
+            continue
+        box = stats["bounding_boxes"][number][0]
+        cut = [
+            side
+            for side, at in (("inferior", box.start == 0), ("superior", box.stop == labels.data.shape[0]))
+            if at
+        ]
+        out[name] = {
+            "volume_ml": round(int(stats["voxel_counts"][number]) * labels.geometry.voxel_ml, 3),
+            "truncated": cut,
+        }
+    return out

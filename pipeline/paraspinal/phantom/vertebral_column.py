@@ -1,0 +1,128 @@
+"""The vertebral column as a whole: discs, foramina, the canal with cord and fat, the sacrum."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from paraspinal.phantom import sdf
+from paraspinal.phantom.canvas import Canvas
+from paraspinal.phantom.columns import Column, column_distance, column_window
+from paraspinal.phantom.labels import NUMBER
+from paraspinal.phantom.spec import BoneSpec
+from paraspinal.phantom.spine import SpinePlan, VertebraPlan
+from paraspinal.phantom.texture import Texture
+from paraspinal.phantom.tissue import CORD_HU, CSF_HU, DISC_HU, EPIDURAL_HU, FAT_HU, LIGAMENT_HU
+from paraspinal.phantom.vertebra import paint_vertebra
+
+_CONUS_MM = -18.0  # the cord ends about L1
+
+
+def paint_spine(canvas: Canvas, spine: SpinePlan, bone: BoneSpec, texture: Texture, *, high_z: float) -> None:
+    """Paint foraminal fat and ligaments, discs, vertebrae, sacrum and the canal."""
+    scaled = _at_voltage(bone, high_z)
+    for plan in spine.vertebrae[:-1]:
+        _paint_disc(canvas, plan)
+        _paint_foramen(canvas, plan)
+    for plan in spine.vertebrae[:-1]:
+        paint_vertebra(canvas, plan, scaled, texture)
+    _paint_sacrum(canvas, spine, scaled, texture)
+    _paint_canal(canvas, spine)
+
+
+def _at_voltage(bone: BoneSpec, gain: float) -> BoneSpec:
+    """Return the bone as a tube voltage shows it; what exceeds soft tissue scales."""
+
+    def scale(hu: float) -> float:
+        return 40 + (hu - 40) * gain
+
+    return BoneSpec(
+        scale(bone.trabecular_hu),
+        bone.texture_sd_hu * gain,
+        bone.cortex_mm,
+        scale(bone.cortex_hu),
+        bone.strut_spacing_mm,
+        bone.strut_width_mm,
+        scale(bone.strut_hu),
+        scale(bone.marrow_hu),
+    )
+
+
+def _paint_disc(canvas: Canvas, plan: VertebraPlan) -> None:
+    """Paint the disc below a vertebra."""
+    s = plan.size
+    middle = plan.place(0, 0, -(s.height + s.disc) / 2)
+    reach = s.width / 2 + 4
+    window = canvas.window(middle - reach, middle + reach)
+    if window is None:
+        return
+    x, y, z = canvas.grid(window)
+    d = (x - middle[0], y - middle[1], z - middle[2])
+    a = plan.axes.astype(np.float32)
+    u, v, w = (row[0] * d[0] + row[1] * d[1] + row[2] * d[2] for row in a)
+    wall = sdf.ellipse(u, v, s.width / 2 + 0.3, s.depth / 2 + 0.3)
+    canvas.paint(
+        window, np.maximum(wall, np.abs(w) - (s.disc / 2 + 2.0)), DISC_HU, label=NUMBER["intervertebral_disc"]
+    )
+
+
+def _paint_foramen(canvas: Canvas, plan: VertebraPlan) -> None:
+    """Paint the fat of both foramina below a vertebra's pedicles, each with its nerve, and the yellow ligament."""
+    s = plan.size
+    ca, vc, up = s.canal_width / 2, plan.canal_offset, -0.38 * s.height
+    middle = plan.place(0, vc, up)
+    window = canvas.window(middle - 36, middle + 36)
+    if window is None:
+        return
+    x, y, z = canvas.grid(window)
+    ligament = sdf.capsule(
+        x, y, z, plan.place(0, vc + s.canal_depth / 2, -0.35 * s.height),
+        plan.place(0, vc + s.canal_depth / 2 + 1, -0.5 * s.height - s.disc - 3), (8.0, 8.0),
+    )  # fmt: skip
+    canvas.paint(window, ligament, LIGAMENT_HU)
+    for sign in (1, -1):
+        inner, outer = plan.place(sign * ca * 0.7, vc - 2, up), plan.place(sign * (ca + 11), vc - 1, up - 1)
+        fat = sdf.capsule(x, y, z, inner, outer, (5.5, 5.0))
+        canvas.paint(window, fat, FAT_HU + 20, label=NUMBER["foramen"])
+        end = plan.place(sign * (ca + 17), vc - 2, up - 5)
+        canvas.paint(window, sdf.capsule(x, y, z, inner, end, (1.8, 1.6)), LIGAMENT_HU - 5)
+
+
+def _paint_sacrum(canvas: Canvas, spine: SpinePlan, bone: BoneSpec, texture: Texture) -> None:
+    """Paint the sacrum as one broad block around the first sacral body, with both wings."""
+    s1 = spine.vertebra("S1")
+    window = canvas.window(s1.centre - 75, s1.centre + np.array([75, 75, 30]))
+    if window is None:
+        return
+    x, y, z = canvas.grid(window)
+    body = sdf.capsule(x, y, z, s1.place(0, 0, 4), s1.place(0, 14, -60), (20.0, 10.0))
+    wing = sdf.capsule(x, y, z, s1.place(-42, 14, 0), s1.place(42, 14, 0), (14.0, 14.0))
+    lower = sdf.capsule(x, y, z, s1.place(-24, 22, -34), s1.place(24, 22, -34), (14.0, 14.0))
+    d = sdf.blend(sdf.blend(body, wing, 8.0), lower, 14.0)
+    canvas.paint(window, d, bone.cortex_hu, label=NUMBER["sacrum"])
+    fine = texture.on(canvas, window)
+    canvas.paint(window, d + np.float32(1.2), bone.trabecular_hu * 0.9 + bone.texture_sd_hu * fine)
+
+
+def canal_column(spine: SpinePlan, *, scale: float = 1.0) -> Column:
+    """Return the bony canal as a column of ellipses."""
+    z = np.arange(-235.0, 345.0, 4.0)
+    canal, size = spine.canal_xy(z), spine.sizes(z)
+    return Column(z, canal[:, 0], canal[:, 1], size[:, 2] / 2 * scale, size[:, 3] / 2 * scale)
+
+
+def _paint_canal(canvas: Canvas, spine: SpinePlan) -> None:
+    """Paint epidural fat, the dural sac and the cord (or the roots below it)."""
+    canal = canal_column(spine)
+    window = column_window(canvas, canal)
+    if window is None:
+        return
+    outer = column_distance(canvas, canal, window)
+    canvas.paint(window, outer, EPIDURAL_HU, label=NUMBER["canal"])
+    sac = Column(canal.z, canal.x, canal.y - 0.4, canal.a * 0.86, canal.b * 0.84)
+    canvas.paint(window, column_distance(canvas, sac, window), CSF_HU)
+    cord_a = np.interp(canal.z, [_CONUS_MM - 30, _CONUS_MM, 40, 250, 300], [0.8, 2.5, 4.8, 4.8, 6.2])
+    cord = Column(canal.z, canal.x, canal.y - 0.6, cord_a, cord_a * 0.8)
+    canvas.paint(window, column_distance(canvas, cord, window), CORD_HU)
+    roots = Column(canal.z, canal.x, canal.y + 2.0, sac.a * 0.55, sac.b * 0.4)
+    below = np.maximum(column_distance(canvas, roots, window), canvas.grid(window)[2] - _CONUS_MM)
+    canvas.paint(window, np.asarray(below, np.float32), 26.0)
