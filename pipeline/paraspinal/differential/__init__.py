@@ -1,1 +1,23 @@
 """Findings to a ranked differential, with the evidence line by line."""
+
+from paraspinal.differential.cases import findings_from_case
+from paraspinal.differential.derive import mass_findings, patient_findings
+from paraspinal.differential.explain import differential_of, differentials_of
+from paraspinal.differential.model import DifferentialModel, load_model
+from paraspinal.differential.names import CATALOGUE
+from paraspinal.differential.patient import patient_differential
+
+Model = DifferentialModel
+
+__all__ = [
+    "CATALOGUE",
+    "DifferentialModel",
+    "Model",
+    "differential_of",
+    "differentials_of",
+    "findings_from_case",
+    "load_model",
+    "mass_findings",
+    "patient_differential",
+    "patient_findings",
+]

@@ -1,0 +1,183 @@
+"""From numbers to a `Differential` that a radiologist can check line by line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from paraspinal.differential.compiled import Array
+from paraspinal.differential.inference import Inference, infer
+from paraspinal.differential.model import DifferentialModel, PairRule, Variable
+from paraspinal.differential.observe import Observations, observe
+from paraspinal.result import ENTITIES, Abstention, Differential, Evidence, Finding
+
+NO_MASS = "There is no mass to explain, so there is no posterior."
+NEUTRAL = 0.05
+"""Contributions (natural log) nearer to 0 than this are told as saying little."""
+LARGEST_FACTOR = 1000.0
+
+
+def differential_of(
+    findings: Sequence[Finding],
+    model: DifferentialModel,
+    *,
+    prior: str = "uniform",
+    flags: tuple[str, ...] = (),
+    has_mass: bool = True,
+) -> Differential:
+    """Rank the entities by the findings of one mass.
+
+    The order of the findings, and findings that were not assessed, make no difference. `flags` are handed on.
+
+    Raises
+    ------
+    ConfigError
+        If the model has no prior of that name.
+    """
+    if not has_mass:
+        model.prior_of(prior)
+        return Differential(posterior=None, abstained=Abstention(value=True, reason=NO_MASS), flags=flags)
+    return differentials_of([findings], model, prior=prior, flags=[flags])[0]
+
+
+def differentials_of(
+    cases: Sequence[Iterable[Finding]],
+    model: DifferentialModel,
+    *,
+    prior: str = "uniform",
+    flags: Sequence[tuple[str, ...]] | None = None,
+) -> list[Differential]:
+    """Rank the entities for many masses at once; the same as `differential_of` one by one, only faster.
+
+    Raises
+    ------
+    ConfigError
+        If the model has no prior of that name.
+    """
+    before = model.prior_of(prior)
+    if not cases:
+        return []
+    seen = observe(cases, model)
+    found = infer(seen, model.compiled, np.array([before[e] for e in ENTITIES]))
+    view = _View(model, seen, found, {str(e): p for e, p in before.items()})
+    return [view.differential(b, () if flags is None else flags[b]) for b in range(len(cases))]
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Everything that is needed to tell one case of a batch."""
+
+    model: DifferentialModel
+    seen: Observations
+    found: Inference
+    prior: dict[str, float]
+
+    def differential(self, b: int, flags: tuple[str, ...]) -> Differential:
+        found = self.found
+        kinds = zip(self.model.compiled.kinds, found.kinds[b].tolist(), strict=True)
+        bounds = zip(found.low[b].tolist(), found.high[b].tolist(), strict=True)
+        return Differential(
+            posterior=_by_entity(found.entities[b]),
+            interval=dict(zip(ENTITIES, bounds, strict=True)),
+            prior=self.prior,
+            log_likelihood_ratio=_by_entity(found.llr[b]),
+            subtypes={f"{entity}.{kind}": p for (entity, kind), p in kinds},
+            evidence=self.evidence(b),
+            abstained=self.abstention(b),
+            flags=flags,
+            most_informative_missing=self.most_informative_missing(b),
+        )
+
+    def evidence(self, b: int) -> tuple[Evidence, ...]:
+        """Return one entry per known variable, the strongest for or against EMH first."""
+        rows = [(f, self.found.contributions[b, f], name) for f, name in self.seen.named[b].items()]
+        rows.sort(key=lambda row: (-abs(row[1][0]), row[0]))
+        return tuple(
+            Evidence(
+                finding=name,
+                contribution=float(each[0]),
+                contributions=_by_entity(each),
+                sentence=self.sentence(b, f, each),
+            )
+            for f, each, name in rows
+        )
+
+    def sentence(self, b: int, f: int, each: Array) -> str:
+        variable = self.model.variables[self.model.compiled.variables[f]]
+        emh = float(each[0])
+        texts = self.model.sentences
+        side = texts.in_favour if emh > 0.0 else texts.against
+        template = texts.neutral if abs(emh) < NEUTRAL else side
+        best = self.model.entities[ENTITIES[int(np.argmax(each))]].title
+        weights = self.seen.weight[b, f, : len(variable.categories)].tolist()
+        told = template.format(
+            statement=_statement(variable, weights, self.model.observation.reliability.value),
+            factor=_factor(emh),
+            best=best,
+        )
+        return f"{told} {variable.caveat}".rstrip()
+
+    def abstention(self, b: int) -> Abstention:
+        rules, found = self.model.abstain, self.found
+        order = np.argsort(-found.entities[b], kind="stable")
+        first, second = (self.model.entities[ENTITIES[int(e)]].title for e in order[:2])
+        odds = found.entities[b, order[0]] / max(float(found.entities[b, order[1]]), 1e-300)
+        for rule in rules.pairs:
+            if ENTITIES[int(order[0])] in rule.leaders and self.unsupported(b, rule):
+                return Abstention(value=True, reason=rule.reason)
+        if np.abs(found.llr[b]).max() < math.log(rules.min_factor.value):
+            return Abstention(value=True, reason="Too little evidence: the findings hardly move the prior.")
+        if odds < rules.min_lead_odds.value:
+            return Abstention(
+                value=True, reason=f"The evidence does not tell {first} from {second} (odds {odds:.1f}:1)."
+            )
+        return Abstention(value=False)
+
+    def unsupported(self, b: int, rule: PairRule) -> bool:
+        """Tell whether the finding that raises the question is there, and none that would settle it."""
+        return self.shows(b, rule.present) and not any(self.shows(b, name) for name in rule.unless)
+
+    def shows(self, b: int, name: str) -> bool:
+        """Tell whether a boolean is likelier present than not, or an ordered variable likelier not at its least."""
+        f = self.model.compiled.position[name]
+        if f not in self.seen.named[b]:
+            return False
+        count = len(self.model.variables[name].categories)
+        least = 1 if count == 2 else 0
+        weights = self.seen.weight[b, f, :count]
+        return bool(max(np.delete(weights, least)) > weights[least])
+
+    def most_informative_missing(self, b: int) -> str | None:
+        """Return the unknown variable that is expected to tell most; context only where some context is known."""
+        variables = list(self.model.variables.values())
+        context = any(variables[f].scope == "context" for f in self.seen.named[b])
+        gain = [
+            g if context or variable.scope == "imaging" else 0.0
+            for g, variable in zip(self.found.gain[b].tolist(), variables, strict=True)
+        ]
+        best = int(np.argmax(gain))
+        return self.model.compiled.variables[best] if gain[best] > 0.0 else None
+
+
+def _by_entity(values: Array) -> dict[str, float]:
+    return dict(zip(ENTITIES, values.tolist(), strict=True))
+
+
+def _factor(log_ratio: float) -> str:
+    factor = math.exp(min(abs(log_ratio), math.log(LARGEST_FACTOR)))
+    return f"over {LARGEST_FACTOR:.0f}" if factor >= LARGEST_FACTOR else f"{factor:.2g}"
+
+
+def _statement(variable: Variable, weights: list[float], reliability: float) -> str:
+    """Return what was seen in words, with its probability unless that is plain."""
+    top = max(weights)
+    less = [c for c, w in zip(variable.categories, weights, strict=True) if w < top]
+    if len(weights) > 2 and len(less) == 1:
+        text = variable.says[less[0]]
+        return f"Excluded: {text[0].lower()}{text[1:]}"
+    text = variable.says[variable.categories[weights.index(top)]]
+    share = (top / sum(weights) - (1.0 - reliability) / len(weights)) / reliability
+    return text if share > 0.95 else f"{text} (probability {share:.2f})"

@@ -1,0 +1,72 @@
+"""The patient's differential where there are several masses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from paraspinal.differential.explain import differential_of
+from paraspinal.differential.model import DifferentialModel
+from paraspinal.masses.types import Mass
+from paraspinal.result import Differential, Finding
+
+UNLIKE_MASSES = "unlike_masses"
+
+JudgedMass = tuple[Mass, Sequence[Finding], float]
+"""A mass, its findings, and its volume in mL."""
+
+
+def patient_differential(
+    masses: Sequence[JudgedMass],
+    patient: Sequence[Finding],
+    model: DifferentialModel,
+    *,
+    prior: str = "uniform",
+) -> Differential:
+    """Return the differential of the leading mass, or of the leading pair taken together.
+
+    Masses of one ``pair_id`` are one thing: a sign seen in either is a sign of both. Unlike masses are not mixed:
+    the mass or pair of the largest volume speaks for the patient, and the flag ``unlike_masses`` is raised when
+    another one leads to another entity. Flags of all masses are handed on. Masses in state indeterminate do not
+    speak.
+    """
+    flags = tuple(dict.fromkeys(flag for mass, _, _ in masses for flag in mass.flags))
+    units: dict[int, list[JudgedMass]] = {}
+    for judged in masses:
+        mass = judged[0]
+        if mass.state == "present":
+            units.setdefault(-mass.id if mass.pair_id is None else mass.pair_id, []).append(judged)
+    if not units:
+        return differential_of(patient, model, prior=prior, flags=flags, has_mass=False)
+    ranked = sorted(units.values(), key=lambda unit: (-sum(v for _, _, v in unit), unit[0][0].id))
+    each = [differential_of((*_joined(unit), *patient), model, prior=prior, flags=flags) for unit in ranked]
+    if len({_leader(d) for d in each}) > 1:
+        return each[0].model_copy(update={"flags": (*flags, UNLIKE_MASSES)})
+    return each[0]
+
+
+def _leader(differential: Differential) -> str:
+    posterior = differential.posterior or {}
+    return max(posterior, key=lambda entity: posterior[entity])
+
+
+def _joined(unit: Sequence[JudgedMass]) -> list[Finding]:
+    """Return one finding per name: the likelier boolean of a pair; anything else from the larger mass."""
+    joined: dict[str, Finding] = {}
+    for _, findings, _ in sorted(unit, key=lambda judged: (-judged[2], judged[0].id)):
+        for finding in findings:
+            kept = joined.get(finding.name)
+            if kept is None or kept.state == "not_assessed" or _likelier(finding, kept):
+                joined[finding.name] = finding
+    return list(joined.values())
+
+
+def _likelier(finding: Finding, kept: Finding) -> bool:
+    if finding.kind != "boolean" or finding.state == "not_assessed":
+        return False
+    return _probability(finding) > _probability(kept)
+
+
+def _probability(finding: Finding) -> float:
+    if finding.probability is not None:
+        return finding.probability
+    return {"present": 1.0, "absent": 0.0}.get(finding.state, 0.5)
