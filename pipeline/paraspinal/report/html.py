@@ -1,0 +1,180 @@
+"""``report.html``: one file with everything in it, that asks no network for anything.
+
+Text of DICOM headers is hostile input: jinja2 escapes every value, control and direction-changing characters are
+taken out of it, and a content security policy forbids scripts and any address but ``data:`` pictures.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from paraspinal.config import OutcomeConfig
+from paraspinal.masses.types import Mass
+from paraspinal.report import drawing, gallery, tables
+from paraspinal.report.evidence import DifferentialView, differential_view
+from paraspinal.report.gallery import Picture
+from paraspinal.report.numbers import level_span, percent, size_text, with_unit, words
+from paraspinal.report.types import AnalysisLike
+from paraspinal.result import AnalysisResult, MassResult
+
+_OUTCOMES = {
+    "mass": "Mass beside the spine",
+    "no_mass": "No mass beside the spine where it was assessed",
+    "inconclusive": "Inconclusive",
+    "not_assessable": "Not assessable",
+}
+# Control, format (bidirectional overrides), surrogate and private-use characters show nothing, or mislead.
+_UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Co"})
+_KEPT = frozenset("\n\t")
+
+
+def write_report(path: Path, analysis: AnalysisLike) -> None:
+    """Write the report of an analysis to `path`.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    path.write_text(render_html(analysis), encoding="utf-8")
+
+
+def render_html(analysis: AnalysisLike) -> str:
+    """Return the report as the text of one HTML file."""
+    template = _environment().get_template("report.html")
+    return template.render(**_context(analysis))
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("paraspinal.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _shown(value: Any) -> Any:
+    """Return a value without characters that show nothing or turn the direction of text."""
+    if not isinstance(value, str) or isinstance(value, Markup) or (value.isascii() and value.isprintable()):
+        return value
+    return "".join(c for c in value if c in _KEPT or unicodedata.category(c) not in _UNSHOWN)
+
+
+def _context(analysis: AnalysisLike) -> dict[str, Any]:
+    result = analysis.result
+    vertebrae = result.anatomy.vertebrae if result.anatomy else ()
+    return {
+        "result": result,
+        "headline": _OUTCOMES[result.outcome],
+        "acquisition": tables.acquisition_rows(
+            result.series, analysis.quality, analysis.volume.geometry.shape
+        ),
+        "overview": gallery.overview_pictures(analysis),
+        "has_anatomy": analysis.anatomy is not None,
+        "legend": [_swatch(mass) for mass in analysis.search.masses],
+        "masses": [_mass_section(analysis, mass) for mass in result.masses],
+        "check_pictures": [] if result.masses else gallery.check_pictures(analysis),
+        "differential": differential_view(result.differential),
+        "mass_differentials": _mass_differentials(result),
+        "judged_by": _judged_by(result),
+        "patient_rows": tables.measure_rows(result.measurements),
+        "patient_findings": tables.finding_rows(result.findings),
+        "organs": tables.organ_rows(result),
+        "spine": tables.vertebra_table(vertebrae, uncertain_below=OutcomeConfig().min_level_confidence),
+        "explained": tables.explained_rows(result.explained_away, result),
+        "coverage": tables.coverage_rows(result.coverage),
+        "seconds": _seconds(result),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Swatch:
+    """The name and colour of a mass in the pictures."""
+
+    id: int
+    text: str
+    colour: str
+    dashed: bool
+
+
+def _swatch(mass: Mass) -> Swatch:
+    colour = "#{:02x}{:02x}{:02x}".format(*drawing.mass_colour(mass.id))
+    text = f"Mass {mass.id}: {mass.side}, {level_span(mass.levels)}"
+    return Swatch(mass.id, text, colour, mass.state == "indeterminate")
+
+
+@dataclass(frozen=True, slots=True)
+class MassSection:
+    """One mass as its section shows it."""
+
+    swatch: Swatch
+    facts: tuple[tuple[str, str], ...]
+    pictures: tuple[tuple[str, list[Picture]], ...]
+    rows: list[tables.MeasureRow]
+    texture: list[tables.MeasureRow]
+    findings: list[tables.FindingRow]
+
+
+def _mass_section(analysis: AnalysisLike, m: MassResult) -> MassSection:
+    found = next((mass for mass in analysis.search.masses if mass.id == m.id), None)
+    pictured = (
+        found is not None and [x.id for x in analysis.result.masses].index(m.id) < gallery.MAX_PICTURED_MASSES
+    )
+    colour = "#{:02x}{:02x}{:02x}".format(*drawing.mass_colour(m.id))
+    title = f"Mass {m.id}: {m.side}, {level_span(m.levels)}"
+    return MassSection(
+        swatch=Swatch(m.id, title, colour, m.state == "indeterminate"),
+        facts=_facts(m, analysis.result.masses),
+        pictures=tuple(gallery.mass_pictures(analysis, found)) if found is not None and pictured else (),
+        rows=tables.measure_rows(m.measurements),
+        texture=tables.texture_rows(m.measurements),
+        findings=tables.finding_rows(m.findings),
+    )
+
+
+def _facts(m: MassResult, masses: tuple[MassResult, ...]) -> tuple[tuple[str, str], ...]:
+    """Return what is said of a mass in one line."""
+    known = m.measurements
+    size = (known.get("long_axis_mm"), known.get("short_axis_mm"), known.get("craniocaudal_mm"))
+    levels = ", ".join(f"{k} {percent(p)}" for k, p in m.level_probabilities.items())
+    pair = [o.id for o in masses if m.pair_id is not None and o.pair_id == m.pair_id and o.id != m.id]
+    partners = ", ".join(f"mass {k}" for k in pair)
+    facts = [
+        ("State", m.state + (f" ({percent(m.confidence)})" if m.confidence is not None else "")),
+        ("Long × short × craniocaudal", size_text(size)),
+        ("Volume", with_unit(known.get("volume_ml"))),
+        ("Mean attenuation", with_unit(known.get("attenuation_mean_hu"))),
+        ("Level probabilities", levels),
+        ("Pairs with", partners),
+        ("Flags", ", ".join(words(flag) for flag in m.flags)),
+    ]
+    return tuple((term, text) for term, text in facts if text)
+
+
+def _judged_by(result: AnalysisResult) -> int | None:
+    """Return the mass whose differential is the patient's, if one is."""
+    return next((m.id for m in result.masses if m.differential == result.differential), None)
+
+
+def _mass_differentials(result: AnalysisResult) -> list[tuple[str, DifferentialView]]:
+    """Return the differentials of masses other than the one that the patient is judged by."""
+    return [
+        (f"Mass {m.id}: {m.side}, {level_span(m.levels)}", differential_view(m.differential))
+        for m in result.masses
+        if m.differential != result.differential
+    ]
+
+
+def _seconds(result: AnalysisResult) -> str:
+    stages = result.provenance.seconds
+    parts = ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in stages.items())
+    return f"{sum(stages.values()):.1f} s ({parts})" if stages else "not recorded"
