@@ -146,12 +146,17 @@ class MassConfig(_Section):
     fluid_hu: tuple[float, float] = setting((-15.0, 32.0), "mean HU of pleural fluid")
     psoas_mirror_share: float = setting(0.5, "psoas is matched by soft tissue on the other side", gt=0, le=1)
     psoas_ratio: float = setting(1.4, "largest ratio of the psoas muscles' thickness", gt=1)
-    lumbar_mirror_doubt: float = setting(0.25, "mirrored share from which a candidate below L1 is doubtful", ge=0)
+    lumbar_mirror_doubt: float = setting(
+        0.25, "mirrored share from which a candidate below L1 is doubtful", ge=0
+    )
     near_column_mm: float = setting(25.0, "coverage counts the compartment this close to the column", gt=0)
     psoas_sure_ratio: float = setting(1.7, "a psoas so much thicker than the other holds a mass", gt=1)
     lumbar_min_radius_mm: float = setting(9.5, "smallest candidate beside psoas", gt=0)
     like_hu: float = setting(7.0, "tissue that differs less cannot be told from a candidate by density", gt=0)
-    part_neck: float = setting(1.25, "a region joined by a neck wider than this is part of its neighbour", gt=0)
+    part_neck: float = setting(
+        1.25, "a region joined by a neck wider than this is part of its neighbour", gt=0
+    )
+    organ_part_neck: float = setting(0.9, "the same for what was segmented as liver or spleen", gt=0)
     organ_bulge_mm: float = setting(17.0, "half width of a bulge of an organ that may be a mass", gt=0)
     merge_step: float = setting(1.25, "thicknesses that differ more are not one region", gt=1)
     joined_neck: float = setting(

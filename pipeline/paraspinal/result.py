@@ -65,11 +65,15 @@ class Measurement(_Frozen):
 
     value: FiniteFloat | None = None
     unit: str = Field(description="UCUM")
-    status: Status
+    status: Status = Field(description="see the table of statuses")
     reason: str | None = Field(None, description="why there is no value, or what qualifies it")
     uncertainty: Uncertainty | None = None
-    detection_limit: FiniteFloat | None = None
-    source_series: str | None = None
+    detection_limit: FiniteFloat | None = Field(
+        None, description="the smallest value that could have been seen here"
+    )
+    source_series: str | None = Field(
+        None, description="digest of the series read, when not the analysed one"
+    )
     region: str | None = Field(None, description="the label or place that was read")
 
     @model_validator(mode="after")
@@ -125,32 +129,36 @@ Measurements = dict[str, Measurement]
 class Finding(_Frozen):
     """A radiological finding derived from measurements, never a bare threshold without them."""
 
-    name: str
-    kind: Literal["boolean", "categorical", "ordinal", "numeric"]
-    state: FindingState
-    value: FiniteFloat | str | None = None
+    name: str = Field(description="name of the catalogue of findings")
+    kind: Literal["boolean", "categorical", "ordinal", "numeric"] = Field(
+        description="what form its value has"
+    )
+    state: FindingState = Field(description="present, absent, or why neither")
+    value: FiniteFloat | str | None = Field(
+        None, description="category, grade or number; none for a boolean finding"
+    )
     probability: Probability | None = Field(None, description="that a boolean finding is present")
     probabilities: dict[str, Probability] | None = Field(None, description="per category")
     measurements: tuple[str, ...] = Field((), description="keys of the measurements it rests on")
-    reason: str | None = None
+    reason: str | None = Field(None, description="why it was not assessed, or what qualifies it")
 
 
 class Evidence(_Frozen):
     """What one finding adds to the leading entity, with a sentence for people."""
 
-    finding: str
+    finding: str = Field(description="its name")
     contribution: FiniteFloat = Field(description="log-likelihood ratio for EMH against the rest")
     contributions: dict[str, FiniteFloat] = Field(
         default_factory=dict, description="log-likelihood ratio per entity against the rest"
     )
-    sentence: str
+    sentence: str = Field(description="the same for people")
 
 
 class Abstention(_Frozen):
     """Whether the model declines to name a leader, and why."""
 
-    value: bool
-    reason: str | None = None
+    value: bool = Field(description="true when no leader is named")
+    reason: str | None = Field(None, description="why")
 
 
 class Differential(_Frozen):
@@ -160,31 +168,33 @@ class Differential(_Frozen):
     interval: dict[str, tuple[Probability, Probability]] | None = Field(
         None, description="90 % credible interval of each posterior probability"
     )
-    prior: dict[str, Probability] | None = None
+    prior: dict[str, Probability] | None = Field(None, description="the prior that was used")
     log_likelihood_ratio: dict[str, FiniteFloat] | None = Field(
         None, description="per entity against the rest under the prior's weights"
     )
-    subtypes: dict[str, Probability] = Field(default_factory=dict)
-    evidence: tuple[Evidence, ...] = ()
-    abstained: Abstention = Abstention(value=False)
-    flags: tuple[str, ...] = ()
-    most_informative_missing: str | None = None
+    subtypes: dict[str, Probability] = Field(default_factory=dict, description="share of each sub-kind")
+    evidence: tuple[Evidence, ...] = Field((), description="what each finding adds, largest first")
+    abstained: Abstention = Field(Abstention(value=False), description="whether a leader is named")
+    flags: tuple[str, ...] = Field(
+        (), description="warnings that no finding expresses (contact with the aorta …)"
+    )
+    most_informative_missing: str | None = Field(None, description="what would tell most if it were known")
 
 
 class LoadCode(_Frozen):
     """One thing that the loader found, repaired or refused."""
 
-    code: str
-    text: str
-    numbers: dict[str, FiniteFloat] = Field(default_factory=dict)
-    slices: tuple[int, ...] = ()
+    code: str = Field(description="stable name")
+    text: str = Field(description="one sentence")
+    numbers: dict[str, FiniteFloat] = Field(default_factory=dict, description="what was counted or measured")
+    slices: tuple[int, ...] = Field((), description="source slices concerned")
 
 
 class Loading(_Frozen):
     """The loader's verdict."""
 
-    verdict: Literal["ok", "repaired"]
-    codes: tuple[LoadCode, ...] = ()
+    verdict: Literal["ok", "repaired"] = Field(description="`repaired` when something was corrected")
+    codes: tuple[LoadCode, ...] = Field((), description="what was found and repaired")
     chosen_because: str | None = Field(None, description="why this series of the input was taken")
     left_out: tuple[str, ...] = Field(
         (), description="other series of the input, and why they were not taken"
@@ -194,131 +204,147 @@ class Loading(_Frozen):
 class SeriesInfo(_Frozen):
     """Acquisition facts of the analysed series."""
 
-    uid_digest: str
-    modality: str
-    slices: int
+    uid_digest: str = Field(
+        description="digest of the SeriesInstanceUID, or of a derived key when it is missing"
+    )
+    modality: str = Field(description="DICOM Modality")
+    slices: int = Field(description="number of slices")
     spacing_mm: Point = Field(description="(z, y, x)")
-    thickness_mm: FiniteFloat | None = None
-    kvp: FiniteFloat | None = None
-    kernel: str | None = None
-    exposure_mas: FiniteFloat | None = None
-    reconstruction: str | None = None
-    contrast_phase: ContrastPhase = "indeterminate"
-    contrast_evidence: str | None = None
-    manufacturer: str | None = None
-    description_digest: str | None = None
+    thickness_mm: FiniteFloat | None = Field(
+        None, description="SliceThickness of the headers; not used as spacing"
+    )
+    kvp: FiniteFloat | None = Field(None, description="tube voltage")
+    kernel: str | None = Field(None, description="reconstruction kernel")
+    exposure_mas: FiniteFloat | None = Field(None, description="tube current-time product")
+    reconstruction: str | None = Field(
+        None, description="filtered back-projection, iterative or deep, where given"
+    )
+    contrast_phase: ContrastPhase = Field("indeterminate", description="judged by headers and aorta")
+    contrast_evidence: str | None = Field(None, description="what that judgement rests on")
+    manufacturer: str | None = Field(None, description="of the scanner")
+    description_digest: str | None = Field(None, description="digest of the SeriesDescription")
 
 
 class Coverage(_Frozen):
     """How much of one paravertebral compartment could have shown a mass."""
 
-    level: str
-    side: Literal["left", "right"]
-    assessed_fraction: Probability
-    reasons: tuple[str, ...] = ()
-    min_detectable_mm: FiniteFloat | None = None
+    level: str = Field(description="vertebral level")
+    side: Literal["left", "right"] = Field(description="the patient's side")
+    assessed_fraction: Probability = Field(description="share in which a mass could have been seen")
+    reasons: tuple[str, ...] = Field((), description="what hid the rest")
+    min_detectable_mm: FiniteFloat | None = Field(
+        None, description="smallest mass that would have been found there"
+    )
 
 
 class Canal(_Frozen):
     """The traced spinal canal."""
 
-    centreline_lps_mm: tuple[Point, ...]
+    centreline_lps_mm: tuple[Point, ...] = Field(description="cranial first")
 
 
 class VertebraResult(_Frozen):
     """One vertebra with the evidence for its name."""
 
-    label: str
-    label_probabilities: dict[str, Probability]
-    centroid_lps_mm: Point
-    confidence: Probability
-    evidence: tuple[str, ...] = ()
-    truncated: tuple[str, ...] = ()
-    measurements: Measurements = Field(default_factory=dict)
+    label: str = Field(description="most probable level")
+    label_probabilities: dict[str, Probability] = Field(description="probability per level")
+    centroid_lps_mm: Point = Field(description="centre of the vertebral body")
+    confidence: Probability = Field(description="that the label is right")
+    evidence: tuple[str, ...] = Field((), description="what the label rests on")
+    truncated: tuple[str, ...] = Field((), description="sides on which the scan cuts it off")
+    measurements: Measurements = Field(default_factory=dict, description="by key")
 
 
 class OrganResult(_Frozen):
     """Whether an organ was found, and how much of it lies in the scan."""
 
-    presence: Presence
-    truncated: tuple[str, ...] = ()
-    confidence: Probability
+    presence: Presence = Field(description="`absent` only where the scan shows its place")
+    truncated: tuple[str, ...] = Field((), description="sides on which the scan cuts it off")
+    confidence: Probability = Field(description="of the presence")
+    reason: str | None = Field(None, description="why it is not `present`")
 
 
 class AnatomyResult(_Frozen):
     """The anatomy on which everything else stands."""
 
     canal: Canal
-    vertebrae: tuple[VertebraResult, ...]
-    organs: dict[str, OrganResult]
+    vertebrae: tuple[VertebraResult, ...] = Field(description="cranial first")
+    organs: dict[str, OrganResult] = Field(description="by name")
 
 
 class KeySlice(_Frozen):
     """The slice with the largest cross-section of a mass."""
 
     index: int = Field(description="canonical slice index, 0 = most caudal")
-    instance_number: int | None = None
+    instance_number: int | None = Field(None, description="InstanceNumber of that slice")
 
 
 class MassResult(_Frozen):
     """One paraspinal mass."""
 
-    id: int
-    state: Literal["present", "indeterminate"]
-    side: Side
-    pair_id: int | None = None
+    id: int = Field(description="its number in `masses.nii.gz`")
+    state: Literal["present", "indeterminate"] = Field(
+        description="`indeterminate`: neither confirmed nor explained"
+    )
+    side: Side = Field(description="the patient's side")
+    pair_id: int | None = Field(
+        None, description="the same number on masses of both sides that belong together"
+    )
     levels: tuple[str, str] = Field(description="(top, bottom)")
-    level_probabilities: dict[str, Probability] = Field(default_factory=dict)
-    centroid_lps_mm: Point
-    key_slice: KeySlice
-    flags: tuple[str, ...] = ()
-    confidence: Probability | None = None
-    measurements: Measurements
-    findings: tuple[Finding, ...]
-    differential: Differential
+    level_probabilities: dict[str, Probability] = Field(
+        default_factory=dict, description="that it touches each level"
+    )
+    centroid_lps_mm: Point = Field(description="centre of mass")
+    key_slice: KeySlice = Field(description="the slice with its largest cross-section")
+    flags: tuple[str, ...] = Field((), description="warnings, such as contact with the aorta")
+    confidence: Probability | None = Field(None, description="that it is a mass")
+    measurements: Measurements = Field(description="by key")
+    findings: tuple[Finding, ...] = Field(description="derived from its measurements")
+    differential: Differential = Field(description="of this mass")
 
 
 class ExplainedAway(_Frozen):
     """A region that could have been a mass but is something known."""
 
-    reason: str
-    structure: str
-    volume_ml: FiniteFloat
-    centroid_lps_mm: Point
-    confidence: Probability
+    reason: str = Field(description="what kind of known thing it is")
+    structure: str = Field(description="which one")
+    volume_ml: FiniteFloat = Field(description="its volume")
+    centroid_lps_mm: Point = Field(description="centre of mass")
+    confidence: Probability = Field(description="of the explanation")
 
 
 class Provenance(_Frozen):
     """What made this result."""
 
-    software_version: str
-    config: str
-    config_digest: str
-    model: str
-    input_digest: str
-    started: str
-    seconds: dict[str, FiniteFloat]
-    peak_rss_mib: FiniteFloat | None = None
-    python: str | None = None
+    software_version: str = Field(description="of paraspinal")
+    config: str = Field(description="name of the profile")
+    config_digest: str = Field(description="equal for equal settings")
+    model: str = Field(description="differential model and its version")
+    input_digest: str = Field(description="of the input files that were read")
+    started: str = Field(description="ISO 8601, UTC")
+    seconds: dict[str, FiniteFloat] = Field(description="per stage")
+    peak_rss_mib: FiniteFloat | None = Field(None, description="peak resident memory of the process")
+    python: str | None = Field(None, description="version")
 
 
 class AnalysisResult(_Frozen):
     """One analysed series: the whole of ``result.json``."""
 
-    schema_version: str = SCHEMA_VERSION
-    research_use_only: str = (
-        "Research use only. Not a medical device; not for diagnosis; recommends no procedure or treatment."
+    schema_version: str = Field(SCHEMA_VERSION, description="of this form")
+    research_use_only: str = Field(
+        "Research use only. Not a medical device; not for diagnosis; recommends no procedure or treatment.",
+        description="what the result may not be used for",
     )
-    provenance: Provenance
-    outcome: Outcome
-    outcome_reason: str
-    series: SeriesInfo
-    loading: Loading
-    coverage: tuple[Coverage, ...]
-    anatomy: AnatomyResult | None
-    masses: tuple[MassResult, ...]
-    explained_away: tuple[ExplainedAway, ...]
-    measurements: Measurements
-    findings: tuple[Finding, ...]
-    differential: Differential
+    provenance: Provenance = Field(description="what made it")
+    outcome: Outcome = Field(description="`no_mass` only where the coverage allows it")
+    outcome_reason: str = Field(description="one sentence")
+    series: SeriesInfo = Field(description="acquisition")
+    loading: Loading = Field(description="the loader's verdict")
+    coverage: tuple[Coverage, ...] = Field(description="where a mass could and could not have been seen")
+    anatomy: AnatomyResult | None = Field(description="none where no spine could be traced")
+    masses: tuple[MassResult, ...] = Field(description="present and indeterminate ones")
+    explained_away: tuple[ExplainedAway, ...] = Field(description="regions that are something known")
+    measurements: Measurements = Field(description="of the whole patient, by key")
+    findings: tuple[Finding, ...] = Field(description="of the whole patient")
+    differential: Differential = Field(description="of the whole patient: that of the leading mass or pair")
     not_assessed: tuple[str, ...] = Field((), description="what could not be assessed, one sentence each")

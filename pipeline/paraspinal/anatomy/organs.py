@@ -22,6 +22,8 @@ from paraspinal.anatomy.types import Organ
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import BoolArray, Geometry
 
+_SPILL_WEIGHT = 8.0  # 5 % of an organ in the wrong place make it indeterminate (engineering default)
+
 
 @dataclass(frozen=True, slots=True)
 class SoftTissue:
@@ -156,7 +158,7 @@ def _judged(mask: BoolArray, grid: Geometry, limits_ml: tuple[float, float], spi
     """Withdraw an organ of the wrong size, or of which too much lies where it cannot be: it ran into a neighbour."""
     volume = float(mask.sum()) * grid.voxel_ml
     cut = cut_sides(mask)
-    confidence = float(np.clip(0.9 - 5.0 * spill, 0.1, 0.9))
+    confidence = float(np.clip(0.9 - _SPILL_WEIGHT * spill, 0.1, 0.9))
     if not limits_ml[0] <= volume <= limits_ml[1]:
         reason = f"the tissue grown at its place measures {volume:.0f} mL"
         return FoundOrgan(None, Organ("indeterminate", 0.3, cut, reason))

@@ -9,7 +9,7 @@ from scipy import ndimage
 from paraspinal.anatomy.morphology import distance_inside
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
-from paraspinal.volume import BoolArray, CTVolume, FloatArray, Region
+from paraspinal.volume import BoolArray, CTVolume, FloatArray, Region, Spacing
 
 
 def native_region(
@@ -53,13 +53,18 @@ def native_region(
     mask = soft & (inside > -config.border_reach_mm) & ~wall
     mask |= inside > config.border_reach_mm  # calcifications and low-density foci inside stay inside
     mask &= ~wall
-    mask = _connected_to(mask, core)
+    mask = _connected_to(_smoothed(mask, spacing) & ~wall, core)
     mask = ndimage.binary_fill_holes(mask)
     if not mask.any():
         return None
     tight = Region.of(mask)
     begin = tuple(a + b for a, b in zip(start, tight.start, strict=True))
     return Region((begin[0], begin[1], begin[2]), tight.mask)
+
+
+def _smoothed(mask: BoolArray, spacing_mm: Spacing) -> BoolArray:
+    """Even out what noise frayed: a voxel belongs to the mass when most of its 1 mm surroundings do."""
+    return np.asarray(ndimage.gaussian_filter(mask.astype(np.float32), [1.0 / s for s in spacing_mm]) > 0.5)
 
 
 def distance_signed(mask: BoolArray, anatomy: Anatomy) -> npt.NDArray[np.float32]:

@@ -30,6 +30,8 @@ def assess_coverage(
     near = places.zone & (places.to_column_mm < config.near_column_mm)
     out = []
     for vertebra in anatomy.vertebrae:
+        if vertebra.label[0] not in "TL":  # the compartment reaches from the lung's apex to L5
+            continue
         half = 0.5 * abs(vertebra.top_mm - vertebra.bottom_mm)
         low, high = vertebra.s_mm - half, vertebra.s_mm + half
         seen = (min(high, anatomy.spine_length_mm) - max(low, 0.0)) / max(high - low, 1e-6)

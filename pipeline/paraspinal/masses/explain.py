@@ -117,7 +117,8 @@ def explain(
         return _larger_structure(facts, anatomy, config=config)
     if facts.gap_mm > config.max_gap_mm:
         return _beside(facts)
-    if facts.joined_neck > config.part_neck:
+    limit = config.part_neck if facts.organ is None else config.organ_part_neck
+    if facts.joined_neck > limit:
         return _part_of_neighbour(facts, anatomy)
     in_front = facts.anterior_mm > places.front_mm - 2.0 and abs(facts.left_mm) < 24.0
     if in_front:

@@ -21,6 +21,8 @@ from paraspinal.volume import BoolArray, CTVolume, Region
 _HIDING = ("effusion", "consolidation", "collapse", "liver", "spleen")
 """What hides a mass of like density above the diaphragm; below, organs beside the column are where they belong."""
 
+_SUREST = 0.95  # no rule of ours is surer than this (engineering default)
+
 
 def find_masses(volume: CTVolume, anatomy: Anatomy, *, config: MassConfig | None = None) -> MassSearch:
     """Find masses beside the spine on the working grid and refine their borders on the native grid.
@@ -147,7 +149,7 @@ def _confidence(facts: RegionFacts, *, config: MassConfig) -> float:
     inside = np.clip((facts.zone_share - config.min_zone_share) / (0.95 - config.min_zone_share), 0.0, 1.0)
     outlined = np.clip(facts.outline_share / 0.3, 0.0, 1.0)
     score = float((thick + inside + outlined) / 3.0)
-    return round(0.45 * score if joined or asymmetric else score, 2)
+    return round(min(_SUREST, 0.45 * score if joined or asymmetric else score), 2)
 
 
 def _flags(region: Region, volume: CTVolume, anatomy: Anatomy, *, config: MassConfig) -> tuple[str, ...]:

@@ -1,0 +1,67 @@
+"""All measurements of one mass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from paraspinal.anatomy.types import Anatomy
+from paraspinal.config import MeasureConfig
+from paraspinal.masses.types import Mass
+from paraspinal.measure.attenuation import measure_attenuation
+from paraspinal.measure.contact import measure_contact
+from paraspinal.measure.density import measure_fat_and_gas, measure_high_density
+from paraspinal.measure.foci import measure_foci
+from paraspinal.measure.margin import measure_margin
+from paraspinal.measure.patient import measure_aortic_lumen
+from paraspinal.measure.pattern import measure_pattern
+from paraspinal.measure.size import measure_size, mesh_of
+from paraspinal.measure.view import mass_view
+from paraspinal.quality.types import ScanQuality
+from paraspinal.result import Measurement, Measurements
+from paraspinal.volume import CTVolume
+
+_LATER = {
+    "midline_bridging_mm": ("mm", "this version does not follow masses across the midline"),
+    "canal_extension_mm2": ("mm2", "this version does not outline epidural fat"),
+    "foramen_width_mm": ("mm", "this version does not outline the foramina"),
+}
+
+
+def measure_mass(
+    volume: CTVolume,
+    anatomy: Anatomy,
+    quality: ScanQuality,
+    mass: Mass,
+    *,
+    config: MeasureConfig,
+    others: Sequence[Mass] = (),
+) -> Measurements:
+    """Return every per-mass key of the contract for one mass.
+
+    Parameters
+    ----------
+    volume : CTVolume
+        Native voxels; only the box around the mass becomes float.
+    anatomy, quality : Anatomy, ScanQuality
+        Bone, vertebrae and aorta on the working grid; noise, edge response and contrast.
+    mass : Mass
+        The candidate, its region on the native grid.
+    config : MeasureConfig
+        Thresholds.
+    others : sequence of Mass
+        The patient's other masses: bone beside them is no reference for intact cortex.
+    """
+    view = mass_view(volume, anatomy, mass, context_mm=config.context_mm)
+    mesh = mesh_of(view.mask, view.spacing_mm)
+    aorta = measure_aortic_lumen(volume, anatomy, quality, config=config).value
+    return {
+        **measure_size(view, mesh),
+        **measure_attenuation(view, quality, config),
+        **measure_high_density(view, quality, config, aortic_lumen_hu=aorta),
+        **measure_fat_and_gas(view, quality, config),
+        **measure_foci(view, quality, config),
+        **measure_pattern(view, quality, config),
+        **measure_margin(view, mesh, quality, config),
+        **measure_contact(volume, anatomy, view, mesh, config, others=others),
+        **{key: Measurement.missing(unit, reason) for key, (unit, reason) in _LATER.items()},
+    }

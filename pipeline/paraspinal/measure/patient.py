@@ -1,0 +1,282 @@
+"""Whole-patient measurements: spleen, liver, effusions, blood pool, scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from paraspinal.anatomy.types import Anatomy
+from paraspinal.config import MeasureConfig
+from paraspinal.measure.attenuation import contrast_state
+from paraspinal.measure.foci import Foci, find_foci
+from paraspinal.measure.native import native_samples, signed_distance_mm
+from paraspinal.measure.size import max_diameter_mm, mesh_of
+from paraspinal.measure.uncertainty import RECTANGULAR, half_range, noise_of_mean
+from paraspinal.quality.types import ScanQuality
+from paraspinal.result import Measurement, Measurements, Status
+from paraspinal.volume import BoolArray, CTVolume, Region
+
+_HU = "[hnsf'U]"
+_FACE_TO_AREA = 2.0 / 3.0  # the faces of a voxel object overstate its surface by 3/2 on average
+_METHOD = "type A: border moved by half a working voxel"
+_MIN_SAMPLES = 30
+_LUMEN_DEPTH_MM = 3.0
+_EFFUSION_DEPTH_MM = 2.0
+_PARENCHYMAL_LIVER_HU = 85.0  # an enhanced liver has left the arterial phase (engineering default)
+_SPLEEN_SMOOTHING_MM = 2.5
+_SHELL_MM = (0.0, 4.0)  # of tissue around a lesion
+_SHELL_SHARE = 0.5  # a lesion under the capsule still has spleen on its inner half
+
+
+def measure_patient(
+    volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, *, config: MeasureConfig
+) -> Measurements:
+    """Return the whole-patient keys of the contract.
+
+    What was not found is ``not_in_view`` or ``not_assessed`` with the organ's reason, what the scan cuts off a lower
+    bound. Organs lie on the working grid; their densities are native voxels at the centres of its voxels.
+    """
+    out: Measurements = {}
+    out |= _spleen(volume, anatomy, quality, config)
+    out |= _liver(volume, anatomy, quality, config)
+    for side in ("left", "right"):
+        out |= _effusion(volume, anatomy, quality, side, config)
+    out["aortic_lumen_hu"] = measure_aortic_lumen(volume, anatomy, quality, config=config)
+    out["lumen_wall_contrast_hu"] = Measurement.missing(_HU, "this version does not outline the aortic wall")
+    out["myocardium_hu"] = Measurement.missing(_HU, "this version does not outline the myocardium")
+    out["noise_sd_hu"] = _or_missing(quality.noise_sd_hu, _HU, "too little homogeneous soft tissue")
+    out["edge_fwhm_mm"] = _or_missing(quality.edge_fwhm_mm, "mm", "too few clean edges of skin or lung")
+    return out
+
+
+def measure_aortic_lumen(
+    volume: CTVolume, anatomy: Anatomy, quality: ScanQuality | None = None, *, config: MeasureConfig
+) -> Measurement:
+    """Return ``aortic_lumen_hu``: the median of native voxels in the middle of the aorta.
+
+    `quality` may be left out when the contrast phase, which needs this figure, is still to be judged.
+    """
+    mask, missing = _organ(anatomy, "aorta", _HU)
+    if missing is not None:
+        return missing
+    return _density(volume, anatomy, mask, quality, _LUMEN_DEPTH_MM, config)
+
+
+def _organ(anatomy: Anatomy, name: str, unit: str) -> tuple[BoolArray, Measurement | None]:
+    """Return an organ's mask, and the record that stands in for its measurements where there is none."""
+    mask, organ = anatomy.mask(name), anatomy.organs.get(name)
+    if mask.any():
+        return mask, None
+    status: Status = (
+        "not_in_view" if organ is not None and organ.presence == "not_in_view" else "not_assessed"
+    )
+    default = "not in the scanned volume" if status == "not_in_view" else "not found"
+    reason = (organ.reason if organ is not None else None) or default
+    return mask, Measurement.missing(unit, f"{name.replace('_', ' ')}: {reason}", status=status)
+
+
+def _cut(anatomy: Anatomy, name: str) -> tuple[Status, str | None]:
+    organ = anatomy.organs.get(name)
+    if organ is None or not organ.truncated:
+        return "measured", None
+    return "lower_bound", f"the scan cuts it off ({', '.join(organ.truncated)})"
+
+
+def _volume(anatomy: Anatomy, name: str, mask: BoolArray) -> Measurement:
+    """Voxel-counted volume (mL); half a working voxel of border as type A."""
+    spacing = anatomy.geometry.spacing_mm
+    part = np.pad(Region.of(mask).mask, 1)
+    faces = [np.count_nonzero(np.diff(part, axis=a)) * np.prod(spacing) / spacing[a] for a in range(3)]
+    shift = 0.5 * float(np.prod(spacing)) ** (1.0 / 3.0)
+    status, reason = _cut(anatomy, name)
+    return Measurement.measured(
+        np.count_nonzero(part) * anatomy.geometry.voxel_ml,
+        "mL",
+        type_a=float(_FACE_TO_AREA * sum(faces) * shift * RECTANGULAR / 1000.0),
+        method=_METHOD,
+        status=status,
+        reason=reason,
+    )
+
+
+def _length(anatomy: Anatomy, name: str, length_mm: float) -> Measurement:
+    status, reason = _cut(anatomy, name)
+    type_a = anatomy.geometry.spacing_mm[0] * RECTANGULAR
+    return Measurement.measured(length_mm, "mm", type_a=type_a, method=_METHOD, status=status, reason=reason)
+
+
+def _depth(anatomy: Anatomy, mask: BoolArray) -> tuple[Region, npt.NDArray[np.float32]]:
+    """Return a mask's region grown by one voxel, and the distance (mm) to its border in it, positive inside."""
+    region = Region.of(mask).padded((1, 1, 1), anatomy.geometry.shape)
+    return region, signed_distance_mm(region.mask, anatomy.geometry.spacing_mm)
+
+
+def _density(
+    volume: CTVolume,
+    anatomy: Anatomy,
+    mask: BoolArray,
+    quality: ScanQuality | None,
+    depth_mm: float,
+    config: MeasureConfig,
+) -> Measurement:
+    """Median HU of native voxels inside an organ (robust against vessels and lesions in it)."""
+    half = 0.5 * anatomy.geometry.spacing_mm[0]
+    region, depth = _depth(anatomy, mask)
+    geometry = anatomy.geometry.crop(region.start, region.mask.shape)
+    reads = [native_samples(volume, geometry, depth >= depth_mm + s) for s in (0.0, -half, half)]
+    values = reads[0]
+    if values.size < _MIN_SAMPLES:
+        return Measurement.missing(_HU, "too little of it lies deep enough to be free of partial volume")
+    border = half_range(float(np.median(r)) for r in reads if r.size >= _MIN_SAMPLES)
+    noise = 0.0
+    if quality is not None:
+        pixel = anatomy.geometry.spacing_mm[1]  # samples lie one working voxel apart
+        noise = 1.2533 * noise_of_mean(float(values.std(dtype=np.float64)), values.size, pixel, quality)
+    known_kvp = volume.acquisition.kvp is not None
+    default = config.calibration_sd_hu if known_kvp else config.calibration_sd_unknown_kvp_hu
+    return Measurement.measured(
+        float(np.median(values)),
+        _HU,
+        type_a=float(np.hypot(border, noise)),
+        type_b=quality.calibration_sd_hu if quality is not None else default,
+        method=f"{_METHOD}, noise; type B: scanner calibration",
+        region=f"{depth_mm:g} mm inside the border",
+    )
+
+
+# ---- spleen ----------------------------------------------------------------------------------------------------
+
+
+def _spleen(volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, config: MeasureConfig) -> Measurements:
+    units = {
+        "spleen_volume_ml": "mL",
+        "spleen_length_mm": "mm",
+        "splenic_lesions_count": "1",
+        "splenic_lesion_max_mm": "mm",
+    }
+    mask, missing = _organ(anatomy, "spleen", "mL")
+    if missing is not None:
+        return {key: missing.model_copy(update={"unit": unit}) for key, unit in units.items()}
+    mesh = mesh_of(mask, anatomy.geometry.spacing_mm)
+    return {
+        "spleen_volume_ml": _volume(anatomy, "spleen", mask),
+        "spleen_length_mm": _length(anatomy, "spleen", max_diameter_mm(mesh.vertices_mm)),
+        **_splenic_lesions(volume, anatomy, quality, mask, config),
+    }
+
+
+def _splenic_lesions(
+    volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, mask: BoolArray, config: MeasureConfig
+) -> Measurements:
+    """Count focal lesions darker than the spleen, on the averaged grid (noise of one voxel would hide them)."""
+
+    def neither(reason: str) -> Measurements:
+        return {
+            "splenic_lesions_count": Measurement.missing("1", reason),
+            "splenic_lesion_max_mm": Measurement.missing("mm", reason),
+        }
+
+    if _arterial_possible(volume, anatomy, quality, config):
+        return neither("an arterial phase mottles the normal spleen, and it cannot be excluded here")
+    region, depth = _depth(anatomy, mask)
+    interior = np.asarray(depth >= config.organ_depth_mm)
+    foci = find_foci(
+        np.asarray(anatomy.hu[region.box], dtype=np.float32),
+        interior,
+        anatomy.geometry.spacing_mm,
+        smoothing_mm=_SPLEEN_SMOOTHING_MM,
+        min_diameter_mm=0.7 * config.splenic_lesion_min_mm,  # the dark core is smaller than the lesion
+        min_contrast_hu=config.splenic_lesion_min_contrast_hu,
+        false_rate=config.foci_false_rate,
+        noise_fwhm_mm=anatomy.geometry.spacing_mm[1],
+    )
+    if foci is None:
+        return neither("the spleen is too small to tell lesions from it")
+    status, reason = _cut(anatomy, "spleen")
+    largest = [
+        max_diameter_mm(mesh_of(foci.labels == k, anatomy.geometry.spacing_mm).vertices_mm)
+        for k in range(1, foci.count + 1)
+    ]
+    kept = [
+        d
+        for k, d in enumerate(largest, start=1)
+        if d >= config.splenic_lesion_min_mm
+        and _within_spleen(foci, k, interior, anatomy.geometry.spacing_mm)
+    ]
+    count = Measurement.measured(
+        len(kept), "1", status=status, reason=reason, detection_limit=None, region="4 mm inside the border"
+    )
+    if not kept:
+        size = Measurement.missing("mm", "no splenic lesion was found", status="below_detection_limit")
+        size = size.model_copy(update={"detection_limit": config.splenic_lesion_min_mm})
+    else:
+        half = anatomy.geometry.spacing_mm[0] * RECTANGULAR
+        size = Measurement.measured(
+            max(kept), "mm", type_a=half, method=_METHOD, status=status, reason=reason
+        )
+    return {"splenic_lesions_count": count, "splenic_lesion_max_mm": size}
+
+
+def _within_spleen(foci: Foci, label: int, interior: BoolArray, spacing_mm: Sequence[float]) -> bool:
+    """Tell whether a dark region is mostly surrounded by spleen: stomach taken for spleen is not."""
+    lesion = foci.labels == label
+    away = -signed_distance_mm(lesion, spacing_mm)
+    shell = (away > _SHELL_MM[0]) & (away <= _SHELL_MM[1])
+    normal = interior & (foci.labels == 0)
+    return bool(np.count_nonzero(shell & normal) >= _SHELL_SHARE * np.count_nonzero(shell))
+
+
+def _arterial_possible(
+    volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, config: MeasureConfig
+) -> bool:
+    """Tell whether the scan may be in an arterial phase; an enhanced liver speaks against it."""
+    if quality.contrast_phase != "indeterminate":
+        return quality.contrast_phase in ("aortic", "pulmonary_arterial")
+    if contrast_state(quality) is False:
+        return False
+    liver = anatomy.mask("liver")
+    if not liver.any():
+        return True
+    density = _density(volume, anatomy, liver, quality, config.organ_depth_mm, config).value
+    return density is None or density < _PARENCHYMAL_LIVER_HU
+
+
+# ---- liver, effusions ------------------------------------------------------------------------------------------
+
+
+def _liver(volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, config: MeasureConfig) -> Measurements:
+    units = {"liver_volume_ml": "mL", "liver_craniocaudal_mm": "mm", "liver_hu": _HU}
+    mask, missing = _organ(anatomy, "liver", "mL")
+    if missing is not None:
+        return {key: missing.model_copy(update={"unit": unit}) for key, unit in units.items()}
+    height = np.count_nonzero(mask.any(axis=(1, 2))) * anatomy.geometry.spacing_mm[0]
+    return {
+        "liver_volume_ml": _volume(anatomy, "liver", mask),
+        "liver_craniocaudal_mm": _length(anatomy, "liver", height),
+        "liver_hu": _density(volume, anatomy, mask, quality, config.organ_depth_mm, config),
+    }
+
+
+def _effusion(
+    volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, side: str, config: MeasureConfig
+) -> Measurements:
+    name = f"effusion_{side}"
+    keys = f"{name}_ml", f"{name}_hu"
+    organ = anatomy.organs.get(name)
+    if organ is not None and organ.presence == "absent":
+        limit = config.effusion_limit_ml
+        none = Measurement.missing("mL", "none seen", status="below_detection_limit", detection_limit=limit)
+        return {keys[0]: none, keys[1]: Measurement.missing(_HU, "no effusion was seen")}
+    mask, missing = _organ(anatomy, name, "mL")
+    if missing is not None:
+        return {keys[0]: missing, keys[1]: missing.model_copy(update={"unit": _HU})}
+    return {
+        keys[0]: _volume(anatomy, name, mask),
+        keys[1]: _density(volume, anatomy, mask, quality, _EFFUSION_DEPTH_MM, config),
+    }
+
+
+def _or_missing(value: float | None, unit: str, reason: str) -> Measurement:
+    return Measurement.missing(unit, reason) if value is None else Measurement.measured(value, unit)

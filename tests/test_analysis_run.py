@@ -1,0 +1,171 @@
+"""The stages in order, on stand-ins for the rooms: what `analyze` itself decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis_factory import make_anatomy, make_mass, make_quality, make_search, make_volume
+from paraspinal.analysis import run as module
+from paraspinal.analysis.blood import aortic_lumen_hu
+from paraspinal.analysis.run import traced_spine_mm
+from paraspinal.analysis.types import Analysis
+from paraspinal.anatomy.types import Anatomy
+from paraspinal.errors import AnalysisError
+from paraspinal.masses.types import MassSearch
+from paraspinal.result import Loading, Measurement
+
+
+@dataclass
+class Rooms:
+    """What the stand-ins return."""
+
+    search: MassSearch = field(default_factory=make_search)
+    anatomy: Anatomy | AnalysisError = field(default_factory=lambda: make_anatomy(make_volume()))
+    searched: int = 0
+
+    def segment_anatomy(self, volume: object, *, progress: Callable[[str], None], **_: object) -> Anatomy:
+        progress("canal")
+        if isinstance(self.anatomy, AnalysisError):
+            raise self.anatomy
+        return self.anatomy
+
+    def find_masses(self, *_: object, **__: object) -> MassSearch:
+        self.searched += 1
+        return self.search
+
+
+@pytest.fixture
+def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
+    rooms = Rooms()
+    loaded = SimpleNamespace(
+        volume=make_volume(), loading=Loading(verdict="ok"), uid_digest="u" * 16, input_digest="i" * 16
+    )
+
+    def volume_of(*args: Any, **_: object) -> dict[str, Measurement]:
+        return {"volume_ml": Measurement.measured(10.0 * args[3].id, "mL")}
+
+    stand_ins: dict[str, dict[str, Callable[..., Any]]] = {
+        "loading": {"load_series": lambda *_, **__: loaded},
+        "anatomy": {"segment_anatomy": rooms.segment_anatomy},
+        "quality": {"assess_quality": lambda *_, **__: make_quality()},
+        "masses": {"find_masses": rooms.find_masses},
+        "measure": {
+            "measure_patient": lambda *_, **__: {"liver_hu": Measurement.missing("[hnsf'U]", "no liver")},
+            "measure_vertebrae": lambda *_, **__: {"T9": {"height_ratio": Measurement.measured(1.0, "1")}},
+            "measure_mass": volume_of,
+        },
+    }
+    for room, functions in stand_ins.items():
+        for name, function in functions.items():
+            monkeypatch.setattr(getattr(module, room), name, function, raising=False)
+    return rooms
+
+
+def analyze(**options: Any) -> Analysis:
+    return module.analyze("anywhere", **options)
+
+
+def test_a_normal_spine_has_no_mass_and_no_posterior(rooms: Rooms) -> None:
+    result = analyze().result
+    assert result.outcome == "no_mass"
+    assert result.differential.posterior is None
+    assert result.masses == ()
+    assert result.measurements["noise_sd_hu"].value == 12.0
+    assert "Not measured (no liver): liver_hu [patient]." in result.not_assessed
+
+
+def test_every_stage_is_announced_and_timed(rooms: Rooms) -> None:
+    told: list[str] = []
+    result = analyze(progress=told.append).result
+    assert told == [
+        "loading",
+        "anatomy",
+        "anatomy: canal",
+        "quality",
+        "masses",
+        "measurements",
+        "differential",
+    ]
+    assert list(result.provenance.seconds) == [name for name in told if ":" not in name]
+    assert all(s >= 0 for s in result.provenance.seconds.values())
+    assert result.provenance.peak_rss_mib > 10
+
+
+def test_masses_carry_their_measurements_instance_and_differential(rooms: Rooms) -> None:
+    rooms.search = make_search(make_mass(mass_id=1), make_mass(mass_id=2, side="right"))
+    result = analyze().result
+    assert result.outcome == "mass"
+    assert [m.measurements["volume_ml"].value for m in result.masses] == [10.0, 20.0]
+    assert result.masses[0].key_slice.instance_number == 30 - 12
+    for differential in (*(m.differential for m in result.masses), result.differential):
+        assert sum(differential.posterior.values()) == pytest.approx(1.0)
+    assert result.anatomy.vertebrae[0].measurements["height_ratio"].value == 1.0
+
+
+def test_an_indeterminate_mass_does_not_speak_for_the_patient(rooms: Rooms) -> None:
+    rooms.search = make_search(make_mass(state="indeterminate"))
+    result = analyze().result
+    assert result.outcome == "inconclusive"
+    assert result.masses[0].differential.posterior is not None
+    assert result.differential.posterior is None
+
+
+def test_too_short_a_spine_is_not_searched(rooms: Rooms) -> None:
+    assert isinstance(rooms.anatomy, Anatomy)
+    rooms.anatomy = replace(rooms.anatomy, centreline_lps_mm=rooms.anatomy.centreline_lps_mm[:10])
+    result = analyze().result
+    assert result.outcome == "not_assessable"
+    assert rooms.searched == 0
+    assert result.coverage == ()
+
+
+def test_without_a_spine_the_reason_is_told_and_no_number_made_up(rooms: Rooms) -> None:
+    rooms.anatomy = AnalysisError("no bony ring was found.", code="no_spine", remedy="")
+    analysis = analyze()
+    assert analysis.anatomy is None
+    assert analysis.result.outcome == "not_assessable"
+    assert "no bony ring" in analysis.result.outcome_reason
+    assert analysis.result.anatomy is None
+    assert set(analysis.result.measurements) == {"noise_sd_hu", "edge_fwhm_mm"}
+    assert analysis.result.differential.abstained.value
+
+
+def test_notes_of_the_stages_are_handed_on(rooms: Rooms) -> None:
+    rooms.search = replace(make_search(), notes=("Arms beside the chest.",))
+    assert "Arms beside the chest." in analyze().result.not_assessed
+
+
+def test_the_settings_are_on_record(rooms: Rooms, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[anatomy]\nmin_spine_mm = 500.0\n")
+    result = analyze(config=tmp_path / "mine.toml").result
+    assert result.provenance.config == "mine"
+    assert result.outcome == "not_assessable"
+    assert result.provenance.config_digest != analyze().result.provenance.config_digest
+
+
+def test_spine_length_counts_the_end_slices() -> None:
+    anatomy = make_anatomy(make_volume())
+    assert traced_spine_mm(anatomy) == pytest.approx(58.0 + anatomy.geometry.spacing_mm[0])
+    assert traced_spine_mm(replace(anatomy, centreline_lps_mm=np.empty((0, 3)))) == 0.0
+
+
+def test_the_lumen_is_read_inside_the_wall() -> None:
+    anatomy = make_anatomy(make_volume())
+    shape = (40, 30, 30)
+    y, x = np.mgrid[:30, :30]
+    radius = np.hypot(y - 15, x - 15) * 2.0
+    hu = np.broadcast_to(np.where(radius < 9.0, 40.0, 200.0), shape).astype(np.float32)
+    aorta = np.ascontiguousarray(np.broadcast_to(radius < 13.0, shape))
+    grid = replace(anatomy.geometry, shape=shape, spacing_mm=(2.0, 2.0, 2.0))
+    found = replace(anatomy, geometry=grid, hu=hu, masks={"aorta": aorta})
+    assert aortic_lumen_hu(found) == 40.0
+    assert aortic_lumen_hu(replace(found, masks={})) is None
+    thin = np.ascontiguousarray(np.broadcast_to(radius < 4.0, shape))
+    assert aortic_lumen_hu(replace(found, masks={"aorta": thin})) is None
