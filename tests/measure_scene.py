@@ -42,9 +42,8 @@ def vertebral_cylinder(radius: float = 17.0, half_height: float = 13.0) -> Insid
 
 def cuboid(centre: tuple[float, float, float], half: tuple[float, float, float]) -> Inside:
     def inside(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        return np.logical_and.reduce(
-            [np.abs(v - c) <= h for v, c, h in zip((x, y, z), centre, half, strict=True)]
-        )
+        xs, ys, zs = (np.abs(v - c) <= h for v, c, h in zip((x, y, z), centre, half, strict=True))
+        return xs & ys & zs
 
     return inside
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from measure_scene import Scene, ball, correlated_noise, ellipsoid, quality_of
 
+from measure_scene import Scene, ball, correlated_noise, ellipsoid, quality_of
 from paraspinal.config import MeasureConfig
 from paraspinal.measure import measure_mass
 from paraspinal.measure.foci import find_foci

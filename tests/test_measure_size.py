@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
-from measure_scene import Scene, ball, drawn, ellipsoid, grid, mass_of, quality_of
+import SimpleITK
 
+from measure_scene import Scene, ball, drawn, ellipsoid, grid, mass_of, quality_of
 from paraspinal.config import MeasureConfig
 from paraspinal.measure import measure_mass
 from paraspinal.measure.attenuation import read_figures
@@ -127,23 +126,14 @@ def test_stated_intervals_cover_the_truth() -> None:
     assert {key: k / n >= 0.9 for key, k in covered.items()} == dict.fromkeys(covered, True), covered
 
 
-def _ibsi(folder: Path, tag: str) -> tuple[float, float]:
-    """Return the reference value and tolerance of one feature of the digital phantom."""
-    with (folder / "reference_values.csv").open(encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            if "digital" in " ".join(str(v) for v in row.values()).lower() and tag in row.values():
-                return float(row["value"]), float(row["tolerance"] or 0.0)
-    raise AssertionError(f"no reference value {tag}")
-
-
 @pytest.mark.realdata
 def test_the_ibsi_digital_phantom_is_read_within_its_tolerances(real_data: Path) -> None:
     folder = real_data.parent / "reference" / "ibsi"
     if not folder.is_dir():
         pytest.skip(f"no IBSI phantom at {folder}")
-    image = sitk.ReadImage(str(folder / "digital_phantom_image.nii.gz"))
-    hu = sitk.GetArrayFromImage(image)
-    mask = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "digital_phantom_mask.nii.gz"))) > 0
+    image = SimpleITK.ReadImage(str(folder / "digital_phantom_image.nii.gz"))
+    hu = SimpleITK.GetArrayFromImage(image)
+    mask = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(folder / "digital_phantom_mask.nii.gz"))) > 0
     spacing = tuple(reversed(image.GetSpacing()))
     mesh, figures = mesh_of(mask, spacing), read_figures(hu[mask].astype(np.float32))
     area, volume = float(mesh.areas_mm2.sum()), mesh.volume_mm3

@@ -156,6 +156,10 @@ class MassConfig(_Section):
     part_neck: float = setting(
         1.25, "a region joined by a neck wider than this is part of its neighbour", gt=0
     )
+    unlike_hu: float = setting(
+        5.0, "smallest difference from the rest of an organ that gives tissue back", gt=0
+    )
+    unlike_sigma_mm: float = setting(4.0, "Gaussian over which that difference is averaged", gt=0)
     organ_part_neck: float = setting(0.9, "the same for what was segmented as liver or spleen", gt=0)
     organ_bulge_mm: float = setting(17.0, "half width of a bulge of an organ that may be a mass", gt=0)
     merge_step: float = setting(1.25, "thicknesses that differ more are not one region", gt=1)
@@ -246,7 +250,7 @@ class MeasureConfig(_Section):
     coarsening_max_fwhm_mm: float = setting(2.2, "nor at a broader in-plane edge response", gt=0)
     coarsening_band_mm: tuple[float, float] = setting((0.5, 2.0), "SDs of the difference of Gaussians")
     splenic_lesion_min_mm: float = setting(10.0, "smaller splenic lesions are not counted", gt=0)
-    splenic_lesion_min_contrast_hu: float = setting(20.0, "splenic lesions lie this far below", gt=0)
+    splenic_lesion_min_contrast_hu: float = setting(18.0, "mean of a splenic lesion below the spleen", gt=0)
     organ_depth_mm: float = setting(4.0, "organ densities are read this far inside the border", ge=0)
     effusion_limit_ml: float = setting(50.0, "smaller effusions may be missed", gt=0)
 

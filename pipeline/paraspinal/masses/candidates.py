@@ -18,7 +18,7 @@ from paraspinal.anatomy.morphology import dilate, distance_inside, opened
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
 from paraspinal.masses.compartments import Compartments
-from paraspinal.volume import BoolArray
+from paraspinal.volume import BoolArray, Spacing
 
 Labels = npt.NDArray[np.int32]
 
@@ -27,13 +27,11 @@ Labels = npt.NDArray[np.int32]
 class SoftRegions:
     """Compact regions of soft tissue in the box of the spine coordinates.
 
-    ``labels`` numbers them (0: none); ``radius_mm`` is the radius of the largest sphere inside each (index 0 unused);
-    ``smooth`` the HU they were read from.
+    ``labels`` numbers them (0: none); ``radius_mm`` is the radius of the largest sphere inside each (index 0 unused).
     """
 
     labels: Labels
     radius_mm: npt.NDArray[np.float64]
-    smooth: npt.NDArray[np.float32]
 
 
 def soft_regions(anatomy: Anatomy, places: Compartments, *, config: MassConfig) -> SoftRegions:
@@ -50,14 +48,15 @@ def soft_regions(anatomy: Anatomy, places: Compartments, *, config: MassConfig) 
     merged = _merge_alike(basins, depth, smooth, anatomy.geometry.voxel_ml, config=config)
     peak = np.zeros(int(merged.max()) + 1)
     np.maximum.at(peak, merged.ravel(), depth.ravel())
-    return SoftRegions(merged, peak, smooth)
+    return SoftRegions(merged, peak)
 
 
 def _known(anatomy: Anatomy, places: Compartments, *, config: MassConfig) -> BoolArray:
     """Aerated lung, aorta, liver and spleen, in the box.
 
-    A mass of like density that touches an organ is easily taken into it; what bulges from an organ into the
-    compartment and is no wider than ``organ_bulge_mm`` is therefore given back to the search.
+    A mass of like density that touches an organ is easily taken into it. What bulges from an organ into the
+    compartment and is no wider than ``organ_bulge_mm``, and what in the compartment differs from the rest of the
+    organ, is therefore given back to the search.
     """
     box, spacing = anatomy.spine.box, anatomy.geometry.spacing_mm
     known = anatomy.mask("lungs")[box] & (anatomy.hu[box] < config.soft_hu[0])
@@ -65,8 +64,26 @@ def _known(anatomy: Anatomy, places: Compartments, *, config: MassConfig) -> Boo
     for name in ("liver", "spleen"):
         organ = anatomy.mask(name)[box]
         if organ.any():
-            known |= organ & ~(places.zone & ~opened(organ, config.organ_bulge_mm, spacing))
+            bulge = ~opened(organ, config.organ_bulge_mm, spacing)
+            unlike = _unlike_rest(organ, anatomy.hu[box], spacing, config=config)
+            known |= organ & ~(places.zone & (bulge | unlike))
     return np.asarray(known)
+
+
+def _unlike_rest(
+    organ: BoolArray, hu: npt.NDArray[np.float32], spacing: Spacing, *, config: MassConfig
+) -> BoolArray:
+    """Parts of an organ whose HU, averaged over some millimetres inside it, differ from its median."""
+    sigma = [config.unlike_sigma_mm / s for s in spacing]
+    weight = ndimage.gaussian_filter(organ.astype(np.float32), sigma)
+    mean = ndimage.gaussian_filter(np.where(organ, np.clip(hu, -100, 250), 0.0).astype(np.float32), sigma)
+    mean = np.where(organ, mean / np.maximum(weight, 1e-3), 0.0)
+    inside = mean[organ]
+    level = float(np.median(inside))
+    spread = 1.4826 * float(
+        np.median(np.abs(inside - level))
+    )  # robust SD: vessels and lesions do not widen it
+    return np.asarray(organ & (np.abs(mean - level) > max(config.unlike_hu, 2.5 * spread)))
 
 
 def _markers(depth: npt.NDArray[np.float32], thick: BoolArray, *, config: MassConfig) -> Labels:

@@ -17,7 +17,6 @@ from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
 from paraspinal.masses.candidates import SoftRegions
 from paraspinal.masses.compartments import Compartments
-from paraspinal.volume import BoolArray
 
 _BELOW_L1_MM = 26.0  # from the top of the psoas to L2, below which it is thick
 
@@ -62,8 +61,8 @@ def describe_regions(
     inside = np.bincount(regions.labels[places.zone], minlength=len(regions.radius_mm))
     dark = (anatomy.hu[where.box] < config.outline_hu) | anatomy.mask("lungs")[where.box]
     dark = ndimage.binary_dilation(dark, iterations=2)
-    soft = (regions.labels > 0) | anatomy.mask("liver")[where.box] | anatomy.mask("spleen")[where.box]
-    depth = distance_inside(soft, anatomy.geometry.spacing_mm)
+    levels = _tissue_levels(regions, anatomy)
+    depth = distance_inside(np.isfinite(levels), anatomy.geometry.spacing_mm)
     psoas = _psoas_top(anatomy)
     out = []
     boxes = ndimage.find_objects(regions.labels)
@@ -92,7 +91,7 @@ def describe_regions(
                 mirror_share=mirror_share,
                 mirror_radius_mm=mirror_radius,
                 organ=_organ_of(label, box, regions, anatomy),
-                joined_neck=_widest_neck(label, box, regions, depth, soft, config=config),
+                joined_neck=_widest_neck(label, box, regions, depth, levels, config=config),
                 lumbar=float(s.mean()) < psoas,
                 deep_lumbar=float(s.mean()) < psoas - _BELOW_L1_MM,
             )
@@ -186,21 +185,36 @@ def _organ_of(label: int, box: tuple[slice, ...], regions: SoftRegions, anatomy:
     return None
 
 
+def _tissue_levels(regions: SoftRegions, anatomy: Anatomy) -> npt.NDArray[np.float32]:
+    """HU of the tissue that each voxel belongs to: its region's mean or its organ's median; NaN elsewhere."""
+    box = anatomy.spine.box
+    hu = anatomy.hu[box]
+    count = len(regions.radius_mm)
+    size = np.maximum(np.bincount(regions.labels.ravel(), minlength=count), 1)
+    mean = np.bincount(regions.labels.ravel(), weights=hu.ravel(), minlength=count) / size
+    out = np.where(regions.labels > 0, mean[regions.labels], np.nan).astype(np.float32)
+    for name in ("liver", "spleen"):
+        organ = anatomy.mask(name)[box] & (regions.labels == 0)
+        if organ.any():
+            out[organ] = float(np.median(hu[organ]))
+    return out
+
+
 def _widest_neck(
     label: int,
     box: tuple[slice, ...],
     regions: SoftRegions,
     depth: npt.NDArray[np.float32],
-    soft: BoolArray,
+    levels: npt.NDArray[np.float32],
     *,
     config: MassConfig,
 ) -> float:
-    """Half width of the widest contact with another region of like HU, divided by this region's radius."""
+    """Half width of the widest contact with other tissue of like HU, divided by this region's radius."""
     grown = tuple(slice(max(0, b.start - 1), b.stop + 1) for b in box)
-    labels = regions.labels[grown]
-    member = labels == label
-    level = float(np.median(regions.smooth[grown][member]))
-    other = soft[grown] & ~member & (np.abs(regions.smooth[grown] - level) < config.like_hu)
+    member = regions.labels[grown] == label
+    own = float(levels[grown][member][0])
+    with np.errstate(invalid="ignore"):
+        other = ~member & (np.abs(levels[grown] - own) < config.like_hu)
     contact = other & ndimage.binary_dilation(member)
     return float(depth[grown][contact].max(initial=0.0)) / float(regions.radius_mm[label])
 

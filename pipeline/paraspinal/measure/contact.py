@@ -26,6 +26,7 @@ from paraspinal.measure.view import MassView
 from paraspinal.result import Measurement, Measurements
 from paraspinal.volume import BoolArray, CTVolume, Geometry, Region
 
+_NEAR_MM = 25.0  # vertebrae tilt: their front lies lower or higher than their middle
 _CLEAR_MM = 7.0  # reference surface lies at least this far from every mass
 _OUTSIDE_BONE_HU = 250.0  # a rib head or osteophyte against the surface hides its cortex
 _MAX_TILT = 0.5
@@ -110,8 +111,10 @@ def _without_cortex(
     every = cKDTree(np.concatenate([own.data, *elsewhere]))
     missing_area = touched_area = 0.0
     skipped: list[str] = []
+    low, high = mass_lps[:, 2].min() - _NEAR_MM, mass_lps[:, 2].max() + _NEAR_MM
     for vertebra in anatomy.vertebrae:
-        body = vertebral_body(anatomy, vertebra)
+        near = low <= vertebra.top_mm and vertebra.bottom_mm <= high
+        body = vertebral_body(anatomy, vertebra) if near else None
         if body is None:
             continue
         points, peaks = _cortex(volume, anatomy, body)

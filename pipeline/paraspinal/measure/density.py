@@ -69,7 +69,7 @@ def measure_high_density(
     grow = max(0.5 * (median + seed), median + config.calcification_grow_sd * noise)
     own, foreign = _own_and_foreign(view.hu > grow, view.mask)
     allowed = own & (_distance_to(view.bone | foreign, view) >= config.bone_distance_mm)
-    specks = seeded(allowed, view.hu > seed)
+    specks = _to_half_height(seeded(allowed, view.hu > seed), view.hu, median)
     count = int(cc3d.connected_components(specks, connectivity=26, return_N=True)[1]) if specks.any() else 0
     volume = np.count_nonzero(specks) * view.voxel_ml
     total = np.count_nonzero(view.mask) * view.voxel_ml
@@ -115,6 +115,16 @@ def seeded(grown: BoolArray, seeds: BoolArray) -> BoolArray:
     keep[labels[grown & seeds]] = True
     keep[0] = False
     return np.asarray(keep[labels])
+
+
+def _to_half_height(specks: BoolArray, hu: npt.NDArray[np.float32], base: float) -> BoolArray:
+    """Draw each speck's border where half of its own height above `base` is reached, as blur leaves its volume."""
+    if not specks.any():
+        return specks
+    labels = np.asarray(cc3d.connected_components(specks, connectivity=26))
+    peak = np.full(int(labels.max()) + 1, -np.inf)
+    np.maximum.at(peak, labels[specks], hu[specks])
+    return np.asarray(specks & (hu > 0.5 * (base + peak[labels])))
 
 
 def _distance_to(structure: BoolArray, view: MassView) -> npt.NDArray[np.float32]:

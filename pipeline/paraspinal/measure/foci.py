@@ -98,7 +98,9 @@ def find_foci(
     keep[0] = False
     new = np.zeros(depth.size, dtype=np.uint32)
     new[keep] = np.arange(1, int(keep.sum()) + 1)
-    return Foci(new[labels], sizes[keep], means[keep], median, max(height * spread, 0.6 * min_contrast_hu))
+    return Foci(
+        new[labels], np.asarray(sizes[keep]), means[keep], median, max(height * spread, 0.6 * min_contrast_hu)
+    )
 
 
 def _local_noise(

@@ -195,16 +195,13 @@ def _splenic_lesions(
     if foci is None:
         return neither("the spleen is too small to tell lesions from it")
     status, reason = _cut(anatomy, "spleen")
-    largest = [
+    kept = [
         max_diameter_mm(mesh_of(foci.labels == k, anatomy.geometry.spacing_mm).vertices_mm)
         for k in range(1, foci.count + 1)
-    ]
-    kept = [
-        d
-        for k, d in enumerate(largest, start=1)
-        if d >= config.splenic_lesion_min_mm
+        if foci.median_hu - foci.means_hu[k - 1] >= config.splenic_lesion_min_contrast_hu
         and _within_spleen(foci, k, interior, anatomy.geometry.spacing_mm)
     ]
+    kept = [d for d in kept if d >= config.splenic_lesion_min_mm]
     count = Measurement.measured(
         len(kept), "1", status=status, reason=reason, detection_limit=None, region="4 mm inside the border"
     )

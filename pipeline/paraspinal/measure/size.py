@@ -114,6 +114,8 @@ def measure_size(view: MassView, mesh: Mesh) -> Measurements:
     slices = int(view.mask.any(axis=(1, 2)).sum())
     # moving the border by half a voxel moves both ends of a diameter, and the volume by area × half a voxel
     shift = 0.5 * (dz * dy * dx) ** (1.0 / 3.0) * RECTANGULAR
+    # the largest of many distances picks the steps that stick out furthest: up to a voxel diagonal too long
+    diagonal = float(np.linalg.norm(view.spacing_mm)) * RECTANGULAR
     in_plane, volume_u = view.pixel_mm * RECTANGULAR, area * shift / 1000.0
     shape_u = min(0.1, volume_u * 1000.0 / max(volume, 1e-9))
     solidity = min(1.0, volume / hull_volume) if hull_volume else 1.0
@@ -123,7 +125,7 @@ def measure_size(view: MassView, mesh: Mesh) -> Measurements:
         "long_axis_mm": record(long_axis, "mm", in_plane),
         "short_axis_mm": record(short_axis, "mm", in_plane),
         "craniocaudal_mm": record(slices * dz, "mm", dz * RECTANGULAR),
-        "max_diameter_mm": record(float(pdist(hull).max()), "mm", max(in_plane, 2.0 * shift)),
+        "max_diameter_mm": record(float(pdist(hull).max()), "mm", diagonal),
         "sphericity": record(sphericity(volume, area), "1", shape_u),
         "lobulation": record(1.0 - solidity, "1", shape_u),
     }

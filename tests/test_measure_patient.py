@@ -1,0 +1,136 @@
+"""Organs: volumes, densities, lesions, and what is said when they are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from measure_scene import Inside, Scene, ball, ellipsoid, quality_of
+from paraspinal.anatomy.types import Organ
+from paraspinal.config import MeasureConfig
+from paraspinal.measure import measure_aortic_lumen, measure_patient
+from paraspinal.result import Measurements
+
+CONFIG = MeasureConfig()
+SPLEEN = ellipsoid((25.0, 0.0, 0.0), (22.0, 30.0, 38.0))
+LIVER = ellipsoid((-30.0, 0.0, 2.0), (28.0, 36.0, 32.0))
+AORTA = ellipsoid((0.0, 38.0, 0.0), (10.0, 10.0, 1000.0))
+KEYS = """spleen_volume_ml spleen_length_mm splenic_lesions_count splenic_lesion_max_mm liver_volume_ml
+liver_craniocaudal_mm liver_hu effusion_left_ml effusion_right_ml effusion_left_hu effusion_right_hu aortic_lumen_hu
+lumen_wall_contrast_hu myocardium_hu noise_sd_hu edge_fwhm_mm"""
+
+
+def _patient(
+    *paint: tuple[Inside, float],
+    organs: Mapping[str, Organ] | None = None,
+    structures: Mapping[str, Inside] | None = None,
+    seed: int = 0,
+    noise: float = 20.0,
+    **quality: object,
+) -> Measurements:
+    scene = Scene(
+        paint=((SPLEEN, 50.0), (LIVER, 60.0), (AORTA, 42.0), *paint),
+        structures={"spleen": SPLEEN, "liver": LIVER, "aorta": AORTA} if structures is None else structures,
+        extent_mm=(90.0, 100.0, 130.0),
+        spacing=(2.0, 1.0, 1.0),
+        noise=noise,
+        seed=seed,
+    )
+    volume = scene.volume()
+    anatomy = scene.anatomy(volume, organs=organs)
+    return measure_patient(volume, anatomy, quality_of(scene, **quality), config=CONFIG)
+
+
+def test_organs_have_their_volume_length_and_density() -> None:
+    m = _patient()
+    assert set(m) == set(KEYS.split())
+    for key, radii in (("spleen_volume_ml", (22, 30, 38)), ("liver_volume_ml", (28, 36, 32))):
+        truth = 4 / 3 * np.pi * np.prod(radii) / 1000
+        assert m[key].value == pytest.approx(truth, rel=0.03)
+        assert abs(m[key].value - truth) < 1.96 * m[key].uncertainty.type_a
+    assert m["spleen_length_mm"].value == pytest.approx(76.0, abs=3.0)
+    assert m["liver_craniocaudal_mm"].value == pytest.approx(64.0, abs=3.0)
+    assert m["liver_hu"].value == pytest.approx(60.0, abs=2.0)
+    assert m["aortic_lumen_hu"].value == pytest.approx(42.0, abs=3.0)
+    assert m["noise_sd_hu"].value == 20.0
+
+
+def test_a_lesion_of_10_mm_30_hu_below_is_found() -> None:
+    found = 0
+    for seed in range(10):
+        z, y = np.random.default_rng(seed).uniform(-12, 12, 2)
+        m = _patient((ball((24.0, y, z), 11.0), 20.0), seed=seed)
+        found += m["splenic_lesions_count"].value == 1.0
+    assert found >= 9
+
+
+def test_an_even_spleen_has_no_lesions() -> None:
+    counts = [_patient(seed=seed, noise=30.0)["splenic_lesions_count"].value for seed in range(6)]
+    assert sum(counts) == 0.0
+    assert _patient()["splenic_lesion_max_mm"].status == "below_detection_limit"
+
+
+def test_stomach_taken_for_spleen_is_no_lesion() -> None:
+    stomach = ellipsoid((25.0, -42.0, 0.0), (14.0, 16.0, 18.0))
+    both = lambda x, y, z: SPLEEN(x, y, z) | stomach(x, y, z)  # noqa: E731
+    m = _patient((stomach, 15.0), structures={"spleen": both})
+    assert m["splenic_lesions_count"].value == 0.0
+
+
+@pytest.mark.parametrize(
+    ("phase", "liver_hu", "status"),
+    [
+        ("aortic", 60.0, "not_assessed"),
+        ("indeterminate", 60.0, "not_assessed"),
+        ("indeterminate", 110.0, "measured"),
+        ("portal", 110.0, "measured"),
+    ],
+)
+def test_splenic_lesions_are_not_sought_in_an_arterial_phase(
+    phase: str, liver_hu: float, status: str
+) -> None:
+    m = _patient((LIVER, liver_hu), contrast_phase=phase)
+    assert m["splenic_lesions_count"].status == status
+
+
+def test_absent_organs_say_why() -> None:
+    organs = {
+        "spleen": Organ("indeterminate", 0.3, reason="no even tissue at its place"),
+        "liver": Organ("not_in_view", 0.9),
+        "effusion_left": Organ("absent", 0.9),
+    }
+    m = _patient(structures={}, organs=organs)
+    assert m["spleen_volume_ml"].status == "not_assessed"
+    assert "no even tissue" in m["spleen_volume_ml"].reason
+    assert m["liver_hu"].status == "not_in_view"
+    assert m["effusion_left_ml"].status == "below_detection_limit"
+    assert m["effusion_left_ml"].detection_limit == CONFIG.effusion_limit_ml
+    assert m["effusion_right_ml"].status == "not_assessed"
+    assert all(x.value is None for k, x in m.items() if k not in {"noise_sd_hu", "edge_fwhm_mm"})
+
+
+def test_a_truncated_organ_is_a_lower_bound() -> None:
+    organs = {"spleen": Organ("present", 0.9, truncated=("inferior",))}
+    m = _patient(organs=organs)
+    assert m["spleen_volume_ml"].status == "lower_bound"
+    assert "inferior" in m["spleen_volume_ml"].reason
+    assert m["liver_volume_ml"].status == "measured"
+
+
+def test_an_effusion_has_volume_and_density() -> None:
+    fluid = ellipsoid((0.0, -35.0, 0.0), (14.0, 12.0, 40.0))
+    m = _patient((fluid, 8.0), structures={"effusion_right": fluid})
+    assert m["effusion_right_ml"].value == pytest.approx(4 / 3 * np.pi * 14 * 12 * 40 / 1000, rel=0.05)
+    assert m["effusion_right_hu"].value == pytest.approx(8.0, abs=3.0)
+
+
+def test_the_aorta_can_be_read_before_the_quality_is_known() -> None:
+    scene = Scene(
+        paint=((AORTA, 180.0),), structures={"aorta": AORTA}, extent_mm=(40.0, 120.0, 60.0), kvp=None
+    )
+    volume = scene.volume()
+    m = measure_aortic_lumen(volume, scene.anatomy(volume), config=CONFIG)
+    assert m.value == pytest.approx(180.0, abs=2.0)
+    assert m.uncertainty.type_b == 10.0
