@@ -296,7 +296,7 @@ class DifferentialConfig(_Section):
     unenhanced_aorta_max_hu: float = setting(
         75.0, "aortic lumen of an unenhanced scan lies below", source="HU-tables", gt=0
     )
-    coarsening_index: float = setting(1.5, "median trabecular coarsening that counts", gt=0)
+    coarsening_index: float = setting(0.8, "median trabecular coarsening that counts", gt=0)
     coarsening_min_vertebrae: int = setting(2, "fewer vertebrae read give no statement on trabeculae", ge=1)
     osteosclerosis_hu: float = setting(
         380.0,

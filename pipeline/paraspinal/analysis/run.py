@@ -189,7 +189,13 @@ def _measure(scan: _Scan, config: Config) -> _Measured:
         },
         vertebrae=measure.measure_vertebrae(*where, config=config.measure),
         masses={
-            mass.id: measure.measure_mass(*where, mass, config=config.measure) for mass in scan.search.masses
+            mass.id: measure.measure_mass(
+                *where,
+                mass,
+                config=config.measure,
+                others=[other for other in scan.search.masses if other.id != mass.id],
+            )
+            for mass in scan.search.masses
         },
     )
 

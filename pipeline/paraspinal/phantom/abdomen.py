@@ -90,7 +90,10 @@ def _lesions(
         return ()
     out = []
     for k in range(foci.count):
-        shift = np.array(axes) * rng.uniform(-0.35, 0.25, 3) * (1 if k else 0.5)
+        shift = np.array(axes) * rng.uniform(-0.35, 0.25, 3) * (1 if k else 0.3)
+        if k == 0:
+            # The first lies above and beside the kidney, which a large spleen wraps around.
+            shift += np.array(axes) * (0.2, -0.1, 0.35)
         out.append((centre + shift, foci.diameter_mm / 2))
     return tuple(out)
 
