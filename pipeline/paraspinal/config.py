@@ -152,7 +152,9 @@ class MassConfig(_Section):
     near_column_mm: float = setting(25.0, "coverage counts the compartment this close to the column", gt=0)
     psoas_sure_ratio: float = setting(1.7, "a psoas so much thicker than the other holds a mass", gt=1)
     lumbar_min_radius_mm: float = setting(9.5, "smallest candidate beside psoas", gt=0)
-    like_hu: float = setting(7.0, "tissue that differs less cannot be told from a candidate by density", gt=0)
+    like_hu: float = setting(
+        7.0, "an organ that differs less cannot be told from a candidate by density", gt=0
+    )
     part_neck: float = setting(
         1.25, "a region joined by a neck wider than this is part of its neighbour", gt=0
     )

@@ -213,8 +213,10 @@ def _widest_neck(
     grown = tuple(slice(max(0, b.start - 1), b.stop + 1) for b in box)
     member = regions.labels[grown] == label
     own = float(levels[grown][member][0])
+    # Collapsed lung and fluid are uneven, an organ is not: less tells a mass from it.
+    like = np.where(regions.labels[grown] > 0, config.merge_hu, config.like_hu)
     with np.errstate(invalid="ignore"):
-        other = ~member & (np.abs(levels[grown] - own) < config.like_hu)
+        other = ~member & (np.abs(levels[grown] - own) < like)
     contact = other & ndimage.binary_dilation(member)
     return float(depth[grown][contact].max(initial=0.0)) / float(regions.radius_mm[label])
 
