@@ -82,9 +82,10 @@ def _company(result: AnalysisResult) -> list[str]:
     vertebrae = result.anatomy.vertebrae if result.anatomy else ()
     if vertebrae:
         least = min(v.confidence for v in vertebrae)
-        lines.append(
-            f"Spine: {span([v.label for v in vertebrae])}, lowest level confidence {100 * least:.0f} %"
-        )
+        names = span([v.label for v in vertebrae])
+        if least < 0.5:  # a name less likely than not is no name
+            names = f"{len(vertebrae)} vertebrae of uncertain level (best guess {names})"
+        lines.append(f"Spine: {names}, lowest level confidence {100 * least:.0f} %")
     volumes = [
         f"{organ} {number(result.measurements, key)} mL"
         for organ, key in (("spleen", "spleen_volume_ml"), ("liver", "liver_volume_ml"))
