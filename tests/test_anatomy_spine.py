@@ -7,9 +7,12 @@ import pytest
 from scipy.spatial import cKDTree
 
 from anatomy_case import anatomy, phantom
+from paraspinal.anatomy import segment_anatomy
 from paraspinal.anatomy.canal import best_path, ring_score
 from paraspinal.anatomy.discs import SpineSignals, find_disc_borders
 from paraspinal.config import AnatomyConfig
+from paraspinal.errors import AnalysisError
+from paraspinal.volume import CTVolume, Geometry, Index3
 
 NAMES = ("emh", "healthy")
 
@@ -76,3 +79,14 @@ def test_spine_coordinates_measure_distances(name: str) -> None:
     assert where.left[z, y, x + 5] - where.left[z, y, x] == pytest.approx(5 * spacing[2], rel=0.1)
     assert where.anterior[z, y, x] - where.anterior[z, y + 5, x] == pytest.approx(5 * spacing[1], rel=0.1)
     assert where.s[z + 5, y, x] > where.s[z, y, x]
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing_mm", "hu"),
+    [((40, 64, 64), 2.0, -1000), ((40, 64, 64), 2.0, 40), ((3, 16, 16), 1.0, 40), ((2, 8, 8), 0.3, 300)],
+)
+def test_a_volume_without_a_spine_is_refused_by_code(shape: Index3, spacing_mm: float, hu: int) -> None:
+    geometry = Geometry(shape, (spacing_mm, spacing_mm, spacing_mm), (0.0, 0.0, 0.0))
+    with pytest.raises(AnalysisError) as caught:
+        segment_anatomy(CTVolume(np.full(shape, hu, np.int16), geometry))
+    assert caught.value.code == "no_spine"

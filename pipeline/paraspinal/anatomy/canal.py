@@ -56,6 +56,8 @@ def _shifted(mask: BoolArray, dy: int, dx: int) -> BoolArray:
     """Return mask[z, y + dy, x + dx] with False beyond the border."""
     out = np.zeros_like(mask)
     ny, nx = mask.shape[1:]
+    if abs(dy) >= ny or abs(dx) >= nx:
+        return out
     ys, xs = slice(max(0, -dy), min(ny, ny - dy)), slice(max(0, -dx), min(nx, nx - dx))
     yt, xt = slice(max(0, dy), min(ny, ny + dy)), slice(max(0, dx), min(nx, nx + dx))
     out[:, ys, xs] = mask[:, yt, xt]
