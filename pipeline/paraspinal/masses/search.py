@@ -143,9 +143,8 @@ def _confidence(facts: RegionFacts, *, config: MassConfig) -> float:
     thick = np.clip((facts.radius_mm - config.min_radius_mm) / 4.0 + 0.3, 0.0, 1.0)
     joined = not facts.lumbar and facts.joined_neck > config.joined_neck
     thicker = facts.radius_mm / max(facts.mirror_radius_mm, 1e-6)
-    asymmetric = (
-        facts.lumbar and facts.mirror_share > config.psoas_mirror_share and thicker < config.psoas_sure_ratio
-    )
+    doubtful = facts.mirror_share > config.lumbar_mirror_doubt and thicker < config.psoas_sure_ratio
+    asymmetric = facts.deep_lumbar and doubtful
     inside = np.clip((facts.zone_share - config.min_zone_share) / (0.95 - config.min_zone_share), 0.0, 1.0)
     outlined = np.clip(facts.outline_share / 0.3, 0.0, 1.0)
     score = float((thick + inside + outlined) / 3.0)
