@@ -135,7 +135,8 @@ def _grown(
         mask = dilate(labels == labels[seed], opening, grid.spacing_mm) & band
         mask = fill_slices(closed(mask, 4.0, grid.spacing_mm) & (tissue.smooth > -20.0))
         for part in (mask, _split(mask, foreign(mask), inside, seed)):
-            best = _judged(part, grid, limits_ml, _share(part, foreign(part)))
+            elsewhere = foreign(part)
+            best = _judged(part & ~elsewhere, grid, limits_ml, _share(part, elsewhere))
             if best.mask is not None:
                 return best
     return best
@@ -185,7 +186,9 @@ def _not_liver(mask: BoolArray, where: SpineCoordinates) -> BoolArray:
     left_behind = (where.left > 45.0) & (where.anterior < 60.0)
     foreign = (where.left > 110.0) | left_behind
     if right.any():
-        dome = int(np.flatnonzero(right.any(axis=(1, 2))).max())
+        area = right.sum(axis=(1, 2))
+        # The dome is where a good part of the right lobe still is; what reaches higher is heart.
+        dome = int(np.flatnonzero(area > 0.15 * area.max()).max())
         foreign[dome + 1 :] = True
         foreign[max(0, dome - 5) :] |= where.left[max(0, dome - 5) :] > 10.0
     return _in_box(foreign, mask, where)
