@@ -189,12 +189,14 @@ def _spleen(patient: Measurements, config: DifferentialConfig) -> tuple[Finding,
 
 
 def _liver_size(patient: Measurements, config: DifferentialConfig) -> Finding:
-    length = graded(
+    """Judge by volume; by craniocaudal extent only without one, since it spans both lobes and reads long."""
+    volume = graded("hepatomegaly", patient, "liver_volume_ml", config.liver_enlarged_ml, config=config)
+    measured = patient.get("liver_volume_ml")
+    if volume.state != "not_assessed" or (measured is not None and measured.value is not None):
+        return volume
+    return graded(
         "hepatomegaly", patient, "liver_craniocaudal_mm", config.liver_enlarged_craniocaudal_mm, config=config
     )
-    if length.state != "not_assessed":
-        return length
-    return graded("hepatomegaly", patient, "liver_volume_ml", config.liver_enlarged_ml, config=config)
 
 
 def _effusion(patient: Measurements, config: DifferentialConfig) -> Finding:

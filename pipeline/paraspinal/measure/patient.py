@@ -266,9 +266,11 @@ def _effusion(
         limit = config.effusion_limit_ml
         none = Measurement.missing("mL", "none seen", status="below_detection_limit", detection_limit=limit)
         return {keys[0]: none, keys[1]: Measurement.missing(_HU, "no effusion was seen")}
-    mask, missing = _organ(anatomy, name, "mL")
-    if missing is not None:
-        return {keys[0]: missing, keys[1]: missing.model_copy(update={"unit": _HU})}
+    mask = anatomy.mask(name)
+    if not mask.any():
+        # Fluid is explained away by the search for masses, but not outlined: "not found" would deny what was seen.
+        reason = "this version does not outline effusions (see what was explained away)"
+        return {keys[0]: Measurement.missing("mL", reason), keys[1]: Measurement.missing(_HU, reason)}
     return {
         keys[0]: _volume(anatomy, name, mask),
         keys[1]: _density(volume, anatomy, mask, quality, _EFFUSION_DEPTH_MM, config),
