@@ -153,3 +153,9 @@ def test_the_command_starts_without_numpy_scipy_or_pydantic() -> None:
     code = "import sys, paraspinal.cli.classify; print({'numpy', 'scipy', 'pydantic'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_whole_result_is_not_taken_for_a_case() -> None:
+    with pytest.raises(UsageError) as caught:
+        findings_from_case({"schema_version": "1.0", "masses": [], "findings": []})
+    assert caught.value.code == "result_not_case"

@@ -60,8 +60,16 @@ def findings_from_case(case: Mapping[str, object]) -> tuple[Finding, ...]:
     Raises
     ------
     UsageError
-        If a name is unknown (the remedy names the closest one) or a value does not suit its finding.
+        If the case is a whole ``result.json``, if a name is unknown (the remedy names the closest one) or a value does not suit its finding.
     """
+    if "schema_version" in case and "masses" in case:
+        # Its findings at the top level are the patient's alone; without the mass they give other odds.
+        raise UsageError(
+            "This is a whole result, not a case.",
+            code="result_not_case",
+            remedy="Its differential stands in it already; to judge again, give an object with the findings of one "
+            "mass and those of the patient.",
+        )
     coded = case.get("findings", {})
     if isinstance(coded, Mapping):
         found = _from_table(coded)
