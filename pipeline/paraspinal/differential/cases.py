@@ -60,7 +60,8 @@ def findings_from_case(case: Mapping[str, object]) -> tuple[Finding, ...]:
     Raises
     ------
     UsageError
-        If the case is a whole ``result.json``, if a name is unknown (the remedy names the closest one) or a value does not suit its finding.
+        If the case is a whole ``result.json``.
+        If a name is unknown (the remedy names the closest one) or a value does not suit its finding.
     """
     if "schema_version" in case and "masses" in case:
         # Its findings at the top level are the patient's alone; without the mass they give other odds.
