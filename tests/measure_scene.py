@@ -90,6 +90,7 @@ class Scene:
     noise: float = 0.0
     seed: int = 0
     kvp: float | None = 120.0
+    slice_mm: float | None = None
 
     @property
     def geometry(self) -> Geometry:
@@ -107,7 +108,11 @@ class Scene:
         z, y, x = geometry.shape
         hu = hu.reshape(z, 2, y, 2, x, 2).mean(axis=(1, 3, 5))
         hu = hu + correlated_noise(geometry, self.noise, self.fwhm_mm, self.seed) if self.noise else hu
-        return CTVolume(np.rint(hu).astype(np.int16), geometry, Acquisition(kvp=self.kvp))
+        return CTVolume(
+            np.rint(hu).astype(np.int16),
+            geometry,
+            Acquisition(kvp=self.kvp, slice_thickness_mm=self.slice_mm),
+        )
 
     def candidate(self) -> Mass:
         """Return the mass with its true outline on the native grid."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from paraspinal.cli.classify import classify_command
+from paraspinal.cli.main import run
 from paraspinal.differential import differential_of, findings_from_case, load_model
 from paraspinal.differential.names import CATALOGUE
 from paraspinal.errors import UsageError
@@ -89,6 +91,16 @@ def test_levels_make_one_finding_and_a_mean_hu_is_graded_as_fluid() -> None:
         ([{"name": "level", "kind": "categorical", "state": "present", "value": "T9"}], "lower_thoracic"),
         ([{"name": "fatt", "kind": "boolean", "state": "present"}], "fat"),
         (["fat"], "name, kind and state"),
+        ({"size_mm": -5}, "0.1 to 1000"),
+        ({"size_mm": float("inf")}, "0.1 to 1000"),
+        ({"age_years": 200}, "0 to 130"),
+        ({"hu_unenhanced": 5000}, "-1024 to 3071"),
+        ({"level_min": "T10", "level_max": "T8"}, "level_max is T8"),
+        ([{"name": "size_mm", "kind": "numeric", "state": "present", "value": -5}], "0.1 to 1000"),
+        ([{"name": "size_mm", "kind": "numeric", "state": "present"}], "0.1 to 1000"),
+        ([{"name": "fat", "kind": "boolean", "state": "present", "probability": 0.1}], "state is present"),
+        ([{"name": "fat", "kind": "boolean", "state": "absent"}] * 2, "once"),
+        ([{"kind": "boolean", "state": "absent"}], "a name"),
         ("fat", "table"),
     ],
 )
@@ -159,3 +171,32 @@ def test_a_whole_result_is_not_taken_for_a_case() -> None:
     with pytest.raises(UsageError) as caught:
         findings_from_case({"schema_version": "1.0", "masses": [], "findings": []})
     assert caught.value.code == "result_not_case"
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        ('{"findings": {"fat": true, "fat": false}}', "fat"),
+        ('{"age": -3, "findings": {"fat": true}}', "age"),
+        ('{"age": 44, "findings": {"age_years": 45}}', "age_years"),
+        ('{"findings": {"size_mm": NaN}}', "size_mm"),
+        ('{"findings": {"hu_unenhanced": 1e999}}', "hu_unenhanced"),
+        ('{"id": [1], "findings": {"fat": true}}', "id"),
+    ],
+)
+def test_the_impossible_is_told_with_line_and_field(line: str, field: str) -> None:
+    code, cases, err = _run("-", text=f'{{"findings": {{"fat": true}}}}\n{line}')
+    assert (code, len(cases)) == (2, 1)
+    assert err.startswith("paraspinal: line 2: ")
+    assert re.search(rf"\b{field}\b", err)
+
+
+def test_ages_of_the_newborn_and_levels_of_one_end_are_possible() -> None:
+    found = {f.name: f for f in findings_from_case({"age": 0, "findings": {"level_max": "T8"}})}
+    assert found["age_years"].value == 0.0
+    assert found["level"].value == "lower_thoracic"
+
+
+def test_an_empty_file_is_no_success(tmp_path: Path) -> None:
+    (tmp_path / "cases.jsonl").write_text("\n")
+    assert run(["classify", str(tmp_path / "cases.jsonl")]) == 2

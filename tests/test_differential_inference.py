@@ -182,6 +182,18 @@ def test_nothing_known_leaves_the_prior_and_abstains() -> None:
     assert "Too little evidence" in (found.abstained.reason or "")
 
 
+def test_an_entity_less_likely_than_all_others_together_does_not_lead() -> None:
+    found = differential_of(
+        _coded(fat=False, gas=False, margin="well", bilateral=False, low_density_foci=False), MODEL
+    )
+    assert found.posterior is not None
+    assert max(found.posterior.values()) < MODEL.abstain.min_probability.value
+    assert found.abstained.value
+    assert "likely enough to lead" in (found.abstained.reason or "")
+    certain = differential_of(ARTICLE, MODEL)
+    assert not certain.abstained.value
+
+
 def test_a_contradiction_says_nothing() -> None:
     both = differential_of(_coded(splenomegaly=True, spleen_absent=True), MODEL)
     assert both.evidence == ()

@@ -9,6 +9,7 @@ import pytest
 
 from measure_scene import Inside, Scene, ball, cuboid, ellipsoid, mass_of, quality_of, vertebral_cylinder
 from paraspinal.config import MeasureConfig
+from paraspinal.differential import patient_findings
 from paraspinal.measure import measure_mass, measure_vertebrae
 from paraspinal.result import Measurement, Measurements
 
@@ -41,9 +42,10 @@ def _measured(scene: Scene, **quality: object) -> Measurements:
 
 
 def _index(scene: Scene) -> float:
-    value = _measured(scene)["coarsening_index"].value
-    assert value is not None
-    return value
+    """Return the index, or its detection limit's floor of 0 where nothing was seen."""
+    m = _measured(scene)["coarsening_index"]
+    assert m.status in {"measured", "below_detection_limit"}
+    return m.value or 0.0
 
 
 # ---- density ---------------------------------------------------------------------------------------------------
@@ -79,7 +81,7 @@ def test_streaks_are_no_structure() -> None:
     rows = rng.normal(0.0, 35.0, volume.hu.shape[:2])[:, :, None]  # new horizontal streaks in every slice
     streaked = replace(volume, hu=(volume.hu + rows).astype(np.int16))
     found = measure_vertebrae(streaked, scene.anatomy(volume), quality_of(scene), config=CONFIG)
-    assert found["T10"]["coarsening_index"].value <= 0.15
+    assert (found["T10"]["coarsening_index"].value or 0.0) <= 0.15
 
 
 def test_the_index_rises_with_strut_spacing() -> None:
@@ -126,6 +128,27 @@ def test_thick_overlapping_slices_are_thick() -> None:
     assert m["coarsening_index"].status == "not_assessed"
 
 
+@pytest.mark.parametrize("seed", [901, 902, 903])
+@pytest.mark.parametrize(("noise", "fwhm_mm", "dz"), [(10.0, 1.0, 1.0), (20.0, 1.3, 1.5), (30.0, 1.6, 2.0)])
+def test_the_frozen_limit_parts_coarse_from_fine_bone_that_it_was_not_set_on(
+    seed: int, noise: float, fwhm_mm: float, dz: float
+) -> None:
+    """Struts of 1.6 mm and 700 HU, 4 mm apart, against fine struts of 0.2 mm, 1 mm apart; two vertebrae each."""
+    states = []
+    for struts, hu in ((columns(4.0, width=1.6), 700.0), (columns(1.0, width=0.2), 510.0)):
+        scene = _vertebra((struts, hu), noise=noise, seed=seed, fwhm_mm=fwhm_mm, spacing=(dz, 0.6, 0.6))
+        own = _measured(scene)
+        found = {f.name: f.state for f in patient_findings({}, {"T9": own, "T10": own})}
+        states.append(found["trabecular_coarsening"])
+    assert states == ["present", "absent"]
+
+
+def test_no_structure_is_below_a_limit_that_noise_raises() -> None:
+    quiet, noisy = (_measured(_vertebra(noise=n, seed=5))["coarsening_index"] for n in (8.0, 40.0))
+    assert quiet.status == noisy.status == "below_detection_limit"
+    assert 0.0 < quiet.detection_limit < noisy.detection_limit
+
+
 # ---- contact ---------------------------------------------------------------------------------------------------
 
 
@@ -168,8 +191,35 @@ def test_bone_interface_is_the_touching_area() -> None:
     assert _share(away).status == "not_assessed"
 
 
+def test_contact_is_not_denied_beyond_the_traced_spine() -> None:
+    def contact(top: float, mass: Inside) -> Measurement:
+        scene = Scene(
+            paint=((mass, 45.0), (OUTER, SHELL_HU)), mass=mass, vertebra=OUTER, extent_mm=(60.0, 60.0, 90.0)
+        )
+        volume, anatomy = scene.volume(), scene.anatomy(scene.volume())
+        line = anatomy.centreline_lps_mm
+        short = replace(anatomy, centreline_lps_mm=line[line[:, 2] <= top])
+        measured = measure_mass(volume, short, quality_of(scene), scene.candidate(), config=CONFIG)
+        return measured["bone_interface_mm2"]
+
+    away, touching = (
+        ellipsoid((34.0, 0.0, 8.0), (9.0, 12.0, 16.0)),
+        ellipsoid((27.0, 0.0, 8.0), (12.0, 12.0, 16.0)),
+    )
+    assert contact(30.0, away).value == 0.0
+    assert contact(14.0, away).status == "not_assessed"
+    assert "beyond the spine" in contact(14.0, away).reason
+    assert contact(14.0, touching).status == "lower_bound"
+
+
 def test_cortex_is_not_judged_in_thick_slices() -> None:
     m = _share(_contact(spacing=(3.0, 0.7, 0.7)))
+    assert m.status == "not_assessed"
+    assert "thicker" in m.reason
+
+
+def test_cortex_is_not_judged_in_thick_slices_that_overlap() -> None:
+    m = _share(_contact(slice_mm=5.0))
     assert m.status == "not_assessed"
     assert "thicker" in m.reason
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from measure_scene import Scene, ball, cuboid, ellipsoid, quality_of
+from measure_scene import Scene, ball, correlated_noise, cuboid, ellipsoid, quality_of
 from paraspinal.config import MeasureConfig
 from paraspinal.measure import measure_mass
-from paraspinal.measure.density import fat_mixture
+from paraspinal.measure.fat import fat_mixture
 from paraspinal.result import Measurements
 
 CONFIG = MeasureConfig()
@@ -80,8 +82,36 @@ def test_specks_of_2_mm_are_found_in_thin_slices() -> None:
 def test_uncalcified_masses_hold_no_discrete_high_density() -> None:
     for seed in range(15):
         m = _measure(noise=(10.0, 20.0, 30.0, 45.0, 60.0)[seed % 5], seed=seed)
-        assert m["discrete_high_density_count"].value == 0.0
-        assert m["discrete_high_density_ml"].value == 0.0
+        for key in ("count", "ml", "fraction"):
+            assert m[f"discrete_high_density_{key}"].status == "below_detection_limit"
+            assert m[f"discrete_high_density_{key}"].detection_limit > 0.0
+
+
+def test_where_no_calcification_could_be_seen_none_is_denied() -> None:
+    m = _measure(noise=90.0, spacing=(5.0, 0.8, 0.8), hu=130.0)
+    assert m["discrete_high_density_ml"].status == "not_assessed"
+    assert "hide" in m["discrete_high_density_ml"].reason
+    assert m["discrete_high_density_count"].value is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_streaks_through_part_of_a_mass_are_no_calcification(seed: int) -> None:
+    """Streaks of 60 HU in the upper third of a mass in a scan of noise 20; a true speck in the rest is kept."""
+    speck = ball((0.0, 0.0, -6.0), 3.0)
+    scene = Scene(
+        paint=((MASS, 40.0), (speck, 700.0)), mass=MASS, extent_mm=(50.0, 54.0, 54.0), noise=20.0, seed=seed
+    )
+    volume = scene.volume()
+    upper = np.zeros(volume.hu.shape)
+    rows = correlated_noise(scene.geometry, 75.0, 2.4, seed + 100)[:, :, :1]
+    upper[30:] = (
+        np.broadcast_to(rows, volume.hu.shape)[30:]
+        + correlated_noise(scene.geometry, 60.0, 1.2, seed + 200)[30:]
+    )
+    streaked = replace(volume, hu=np.rint(volume.hu + upper).astype(np.int16))
+    assert ((streaked.hu[30:] > 180) & scene.candidate().region.full(volume.hu.shape)[30:]).any()
+    m = measure_mass(streaked, scene.anatomy(volume), quality_of(scene), scene.candidate(), config=CONFIG)
+    assert m["discrete_high_density_count"].value == 1.0
 
 
 def test_the_detection_limit_grows_with_slice_and_noise() -> None:
@@ -96,7 +126,7 @@ def test_the_detection_limit_grows_with_slice_and_noise() -> None:
 def test_bone_that_the_outline_overlaps_is_no_calcification() -> None:
     rib = cuboid((19.0, 0.0, 0.0), (6.0, 4.0, 20.0))
     m = _measure((rib, 500.0), structures={"bone": rib})
-    assert m["discrete_high_density_ml"].value == 0.0
+    assert m["discrete_high_density_ml"].status == "below_detection_limit"
 
 
 def test_calcification_that_the_anatomy_called_bone_is_still_found() -> None:
@@ -114,12 +144,19 @@ def test_with_contrast_a_vessel_is_no_calcification() -> None:
         structures={"aorta": aorta},
         quality={"contrast_phase": "aortic"},
     )
-    assert m["discrete_high_density_count"].value == 0.0
+    assert m["discrete_high_density_count"].status == "below_detection_limit"
 
 
 def test_diffuse_density_is_a_share_of_the_unenhanced_core() -> None:
     assert _measure(hu=45.0)["diffuse_hyperattenuation_fraction"].value < 0.02
     assert _measure(hu=100.0)["diffuse_hyperattenuation_fraction"].value > 0.95
+
+
+@pytest.mark.parametrize("kvp", [None, 80.0, 100.0, 140.0])
+def test_diffuse_density_is_not_judged_at_another_tube_voltage(kvp: float | None) -> None:
+    m = _measure(hu=100.0, kvp=kvp)["diffuse_hyperattenuation_fraction"]
+    assert m.status == "not_assessed"
+    assert "120 kVp" in m.reason
 
 
 def test_macroscopic_fat_is_a_volume_and_a_fraction() -> None:
@@ -134,7 +171,8 @@ def test_macroscopic_fat_is_a_volume_and_a_fraction() -> None:
 @pytest.mark.parametrize("noise", [10.0, 25.0, 40.0])
 def test_fat_around_a_mass_is_not_counted_as_its_own(noise: float) -> None:
     m = _measure(noise=noise)
-    assert m["macroscopic_fat_ml"].value == 0.0
+    assert m["macroscopic_fat_ml"].status == "below_detection_limit"
+    assert m["macroscopic_fat_ml"].detection_limit == pytest.approx(0.03, abs=0.002)
     assert m["fat_fraction"].value < 0.02
 
 
@@ -151,7 +189,7 @@ def test_gas_inside_is_measured_and_lung_beside_is_not() -> None:
     bubble = ball((0.0, 3.0, 0.0), 8.0)
     inside = _measure((bubble, -900.0))
     assert inside["gas_ml"].value == pytest.approx(np.pi / 6 * 8.0**3 / 1000, rel=0.25)
-    assert _measure(background=-850.0)["gas_ml"].value == 0.0
+    assert _measure(background=-850.0)["gas_ml"].status == "below_detection_limit"
 
 
 def test_a_rim_is_read_with_contrast_only() -> None:
@@ -180,4 +218,8 @@ def test_every_key_of_the_contract_is_there() -> None:
     rim_contrast_hu edge_width_mm well_defined_fraction lobulation midline_bridging_mm canal_extension_mm2
     foramen_width_mm bone_interface_mm2 bone_interface_without_cortex_fraction lytic_depth_mm
     scalloping_depth_mm"""
-    assert set(_measure()) == set(keys.split())
+    found = _measure()
+    texture = {key for key in found if key.startswith("ibsi.")}
+    assert set(found) - texture == set(keys.split())
+    assert texture
+    assert all(key.count(".") == 2 and found[key].status == "not_assessed" for key in texture)

@@ -82,7 +82,15 @@ def test_two_foci_are_two() -> None:
 
 
 def test_fat_around_the_mass_is_no_focus() -> None:
-    assert _measured(_mass(noise=10.0))["low_density_foci_count"].value == 0.0
+    m = _measured(_mass(noise=10.0))
+    assert m["low_density_foci_count"].status == "below_detection_limit"
+    assert m["low_density_foci_ml"].detection_limit == pytest.approx(np.pi / 6 * 5.0**3 / 1000)
+
+
+def test_noise_that_would_hide_foci_denies_none() -> None:
+    m = _measured(_mass(noise=120.0, seed=3))
+    assert m["low_density_foci_count"].status == "not_assessed"
+    assert "noise hides" in m["low_density_foci_count"].reason
 
 
 def test_a_mass_too_small_to_compare_in_is_not_assessed() -> None:

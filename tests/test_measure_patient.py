@@ -11,6 +11,7 @@ from measure_scene import Inside, Scene, ball, ellipsoid, quality_of
 from paraspinal.anatomy.types import Organ
 from paraspinal.config import MeasureConfig
 from paraspinal.measure import measure_aortic_lumen, measure_patient
+from paraspinal.measure.native import native_samples
 from paraspinal.result import Measurements
 
 CONFIG = MeasureConfig()
@@ -19,7 +20,7 @@ LIVER = ellipsoid((-30.0, 0.0, 2.0), (28.0, 36.0, 32.0))
 AORTA = ellipsoid((0.0, 38.0, 0.0), (10.0, 10.0, 1000.0))
 KEYS = """spleen_volume_ml spleen_length_mm splenic_lesions_count splenic_lesion_max_mm liver_volume_ml
 liver_craniocaudal_mm liver_hu effusion_left_ml effusion_right_ml effusion_left_hu effusion_right_hu aortic_lumen_hu
-lumen_wall_contrast_hu myocardium_hu noise_sd_hu edge_fwhm_mm"""
+lumen_wall_contrast_hu myocardium_hu rib_width_mm rib_cortex_mm noise_sd_hu edge_fwhm_mm"""
 
 
 def _patient(
@@ -67,8 +68,8 @@ def test_a_lesion_of_10_mm_30_hu_below_is_found() -> None:
 
 
 def test_an_even_spleen_has_no_lesions() -> None:
-    counts = [_patient(seed=seed, noise=30.0)["splenic_lesions_count"].value for seed in range(6)]
-    assert sum(counts) == 0.0
+    found = {_patient(seed=seed, noise=30.0)["splenic_lesions_count"].status for seed in range(6)}
+    assert found == {"below_detection_limit"}
     assert _patient()["splenic_lesion_max_mm"].status == "below_detection_limit"
 
 
@@ -76,7 +77,7 @@ def test_stomach_taken_for_spleen_is_no_lesion() -> None:
     stomach = ellipsoid((25.0, -42.0, 0.0), (14.0, 16.0, 18.0))
     both = lambda x, y, z: SPLEEN(x, y, z) | stomach(x, y, z)  # noqa: E731
     m = _patient((stomach, 15.0), structures={"spleen": both})
-    assert m["splenic_lesions_count"].value == 0.0
+    assert m["splenic_lesions_count"].status == "below_detection_limit"
 
 
 @pytest.mark.parametrize(
@@ -84,8 +85,8 @@ def test_stomach_taken_for_spleen_is_no_lesion() -> None:
     [
         ("aortic", 60.0, "not_assessed"),
         ("indeterminate", 60.0, "not_assessed"),
-        ("indeterminate", 110.0, "measured"),
-        ("portal", 110.0, "measured"),
+        ("indeterminate", 110.0, "below_detection_limit"),
+        ("portal", 110.0, "below_detection_limit"),
     ],
 )
 def test_splenic_lesions_are_not_sought_in_an_arterial_phase(
@@ -133,4 +134,24 @@ def test_the_aorta_can_be_read_before_the_quality_is_known() -> None:
     volume = scene.volume()
     m = measure_aortic_lumen(volume, scene.anatomy(volume), config=CONFIG)
     assert m.value == pytest.approx(180.0, abs=2.0)
-    assert m.uncertainty.type_b == 10.0
+    assert m.uncertainty.type_b is None
+
+
+@pytest.mark.parametrize(("slices", "more"), [(2.0, 1.0), (6.0, 3.0)])
+def test_a_native_voxel_is_one_sample_however_fine_the_working_grid(slices: float, more: float) -> None:
+    """Three working slices of 2 mm in one of 6 mm are one reading: the noise's share of type A does not shrink."""
+    scene = Scene(
+        paint=((LIVER, 60.0),),
+        structures={"liver": LIVER},
+        extent_mm=(90.0, 100.0, 130.0),
+        spacing=(slices, 1.0, 1.0),
+    )
+    volume, anatomy = scene.volume(), scene.anatomy(scene.volume())
+    liver = anatomy.mask("liver")
+    samples = native_samples(volume, anatomy.geometry, liver)
+    assert samples.size == pytest.approx(np.count_nonzero(liver) / more, rel=0.1)
+
+
+def test_a_cut_spleen_without_lesions_denies_none() -> None:
+    m = _patient(organs={"spleen": Organ("present", 0.9, truncated=("inferior",))})
+    assert m["splenic_lesions_count"].status == "not_assessed"

@@ -81,6 +81,42 @@ def test_a_mass_at_the_end_of_the_scan_is_a_lower_bound() -> None:
     m = _measure(Scene(paint=((shape, 45.0),), mass=shape, extent_mm=(50.0, 60.0, 60.0)))
     assert m["volume_ml"].status == "lower_bound"
     assert m["attenuation_mean_hu"].status == "measured"
+    assert "visible part" in m["attenuation_mean_hu"].reason
+    for key in ("sphericity", "lobulation", "fat_fraction", "discrete_high_density_fraction"):
+        assert m[key].status == "not_assessed"
+        assert m[key].reason == "cut off by the scan"
+    for key in (
+        "discrete_high_density_ml",
+        "discrete_high_density_count",
+        "gas_ml",
+        "low_density_foci_count",
+    ):
+        assert m[key].status == "not_assessed"
+        assert "none in the visible part" in m[key].reason
+
+
+def test_what_the_visible_part_of_a_cut_mass_holds_is_a_lower_bound() -> None:
+    shape, speck, lump = (
+        ball((0.0, 0.0, 18.0), 36.0),
+        ball((6.0, 0.0, 16.0), 5.0),
+        ball((-6.0, 0.0, 14.0), 8.0),
+    )
+    m = _measure(
+        Scene(
+            paint=((shape, 45.0), (speck, 700.0), (lump, -95.0)),
+            mass=shape,
+            extent_mm=(50.0, 60.0, 60.0),
+            noise=8.0,
+        )
+    )
+    for key in (
+        "discrete_high_density_ml",
+        "discrete_high_density_count",
+        "macroscopic_fat_ml",
+        "max_diameter_mm",
+    ):
+        assert m[key].status == "lower_bound", key
+        assert m[key].value > 0.0
 
 
 def test_a_mass_at_the_padding_is_a_lower_bound() -> None:

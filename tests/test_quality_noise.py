@@ -82,3 +82,10 @@ def test_edge_response_is_that_of_the_blur(fwhm_mm: float, skin_mm: float) -> No
 def test_no_edge_response_without_edges() -> None:
     hu = np.full((5, 128, 128), 40, np.int16)
     assert edge_fwhm_mm(CTVolume(hu, Geometry(hu.shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)))) is None
+
+
+@pytest.mark.parametrize("pixel", [3.2, 4.0, 6.0])
+def test_noise_of_pixels_too_large_for_two_patch_sizes_is_not_assessed(pixel: float) -> None:
+    hu = (40.0 + _noise((8, 128, 128), 15.0, 0.0, 1)).astype(np.int16)
+    volume = CTVolume(hu, Geometry(hu.shape, (5.0, pixel, pixel), (0.0, 0.0, 0.0)))
+    assert noise_sd(volume) is None

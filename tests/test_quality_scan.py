@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from paraspinal.config import QualityConfig
+from paraspinal.config import QualityConfig, load_config
 from paraspinal.quality import assess_quality, metal_ml
 from paraspinal.quality.phase import contrast_phase
 from paraspinal.volume import Acquisition, CTVolume, Geometry
@@ -23,6 +23,14 @@ from paraspinal.volume import Acquisition, CTVolume, Geometry
         (150.0, None, "ARTERIAL AND PORTAL", "indeterminate", True),
         (350.0, None, None, "aortic", True),
         (42.0, None, "PORTAL", "unenhanced", False),
+        (180.0, None, "CT PULMONARY NODULE FOLLOW-UP", "indeterminate", True),
+        (180.0, None, "THORACIC AORTA", "indeterminate", True),
+        (150.0, None, "LATE SHIFT CHEST", "indeterminate", True),
+        (150.0, None, "ARTERIAL", "indeterminate", True),
+        (350.0, None, "PORTAL VENOUS", "indeterminate", True),
+        (300.0, None, "DELAYED", "indeterminate", True),
+        (120.0, None, "DELAYED", "delayed", True),
+        (310.0, None, "ARTERIAL", "aortic", True),
     ],
 )
 def test_phase_is_named_only_on_clear_evidence(
@@ -41,7 +49,18 @@ def _block(hu: np.ndarray, *, kvp: float | None = 120.0) -> CTVolume:
 def test_unknown_tube_voltage_widens_the_calibration() -> None:
     hu = np.zeros((3, 64, 64), np.int16)
     assert assess_quality(_block(hu), aortic_lumen_hu=None).calibration_sd_hu == 4.0
-    assert assess_quality(_block(hu, kvp=None), aortic_lumen_hu=None).calibration_sd_hu == 10.0
+    for kvp in (None, 0.0, 80.0, 100.0, 140.0):
+        found = assess_quality(_block(hu, kvp=kvp), aortic_lumen_hu=None)
+        assert found.calibration_sd_hu == 10.0
+        assert not found.at_reference_kvp
+    assert assess_quality(_block(hu, kvp=0.0), aortic_lumen_hu=None).kvp is None
+
+
+def test_the_low_dose_profile_widens_every_density() -> None:
+    config = load_config("low-dose")
+    hu = np.zeros((3, 64, 64), np.int16)
+    found = assess_quality(_block(hu), aortic_lumen_hu=None, config=config.quality)
+    assert found.calibration_sd_hu == 6.0
 
 
 def test_metal_is_counted_in_connected_pieces_only() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -28,9 +28,55 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class OrientationConfig(_Section):
+    """When the anatomy contradicts the stated orientation of a volume."""
+
+    pixel_mm: float = setting(4.0, "edge of a pixel of the coarse look", gt=0)
+    slice_step_mm: float = setting(5.0, "distance of the slices that are looked at", gt=0)
+    min_body_ml: float = setting(1500.0, "a smaller object in view is not judged", gt=0)
+    min_column_mm: float = setting(35.0, "a shorter column of bone is not judged", gt=0)
+    column_band_mm: float = setting(44.0, "the spine lies this close to the body's middle", gt=0)
+    column_aside: float = setting(
+        0.2, "a column farther to the side, of half the width, is no spine of a body in full view", gt=0
+    )
+    column_bone: float = setting(0.35, "share of bone in a vertebral body's box that is enough", gt=0, le=1)
+    min_lung_ml: float = setting(30.0, "smaller pieces of air are not lung", gt=0)
+    sure_lung_ml: float = setting(400.0, "air of this size is lung wherever it lies", gt=0)
+    min_lung_area_cm2: float = setting(10.0, "a lung of which no slice shows more is not judged", gt=0)
+    column_offset: float = setting(
+        0.15, "distance of column and body's middle, relative to half the depth, that tells the back", gt=0
+    )
+    gas_share: float = setting(0.6, "lead of one side in the gas before and behind, or left and right", gt=0)
+    min_gas_ml: float = setting(3.0, "less gas tells nothing", gt=0)
+    bone_share: float = setting(0.15, "lead of one half of the body in bone", gt=0)
+    recess_offset: float = setting(
+        0.1, "distance of the lungs' lower end from the body's middle, relative to half the depth", gt=0
+    )
+    lung_reach: float = setting(
+        0.58, "lateral reach of a lung near its end, of half the body's width: more is a base", gt=0
+    )
+    lung_reach_step: float = setting(0.12, "difference of that reach that tells base from apex", gt=0)
+    between_lungs_cm2: float = setting(
+        55.0, "area between the lungs near an end: more is domes and heart, less is upper mediastinum", gt=0
+    )
+    between_lungs_step_cm2: float = setting(15.0, "difference of that area that tells them apart", gt=0)
+    mediastinum_trend: float = setting(0.5, "correlation of the area between the lungs with height", gt=0)
+    heart_offset_mm: float = setting(5.0, "distance of heart and midline that tells the side", gt=0)
+    aorta_mm2: float = setting(100.0, "soft tissue beside the column that one side has more", gt=0)
+    solid_share: float = setting(
+        0.25, "lead of one side in solid organ below the lungs; a huge spleen comes close to the liver", gt=0
+    )
+
+
 class LoadingConfig(_Section):
     """Limits of the reader."""
 
+    policy: Literal["strict", "repair"] = setting(
+        "repair", "repair what is geometrically certain and record it, or refuse every defect (strict)"
+    )
+    max_missing_slices: int = setting(2, "a longer run of missing slices is not interpolated", ge=0)
+    max_missing_mm: float = setting(6.0, "a run of missing slices that is longer is not interpolated", ge=0)
+    max_tilt_deg: float = setting(31.0, "gantries tilt to 30 degrees; more is no tilt", gt=0, lt=45)
     min_slices: int = setting(3, "fewer slices are refused", ge=2)
     max_file_mib: float = setting(1024.0, "larger single files are not opened", gt=0)
     max_volume_gib: float = setting(4.0, "larger decoded volumes are refused", gt=0)
@@ -45,6 +91,9 @@ class LoadingConfig(_Section):
         0.1, "the same in mm, whichever is more: positions are often rounded to 0.1 mm", gt=0
     )
     orientation_tolerance: float = setting(1e-3, "difference of direction cosines within one stack", gt=0)
+    pixel_spacing_tolerance: float = setting(
+        1e-3, "relative difference of pixel spacing within one stack", gt=0
+    )
     tilt_tolerance: float = setting(0.005, "tangent of a gantry tilt that is ignored", gt=0)
     sideways_tolerance_px: float = setting(
         0.25, "shift of a slice within its plane that is ignored, in pixels", gt=0
@@ -54,6 +103,8 @@ class LoadingConfig(_Section):
         -1900.0, "no matter reads this low; such voxels are padding (-2000, -2048, -3024)", lt=-1024
     )
     threads: int = setting(2, "threads that decode frames", ge=1)
+    digest_input: bool = setting(True, "the result names its input by a digest of the files' bytes")
+    orientation: OrientationConfig = OrientationConfig()
 
 
 class AnatomyConfig(_Section):
@@ -72,6 +123,9 @@ class AnatomyConfig(_Section):
     bone_threshold_hu: float = setting(170.0, "bone on the working grid")
     canal_ray_mm: float = setting(18.0, "a bony ring lies within this distance of the canal's middle", gt=0)
     canal_half_width_mm: float = setting(70.0, "the spine lies this close to the body's middle", gt=0)
+    canal_cut_share: float = setting(
+        0.25, "share of the body's depth on its last column that tells a cut from skin", gt=0, le=1
+    )
     canal_hu: tuple[float, float] = setting((-60.0, 130.0), "smoothed HU inside the canal")
     body_centre_mm: float = setting(24.0, "distance from the canal's to the vertebral body's middle", gt=0)
     body_ahead_weight: float = setting(0.6, "weight of the vertebral body against the ring", ge=0)
@@ -117,6 +171,15 @@ class AnatomyConfig(_Section):
     rib_min_ml: float = setting(0.4, "smaller pieces of bone are no ribs", gt=0)
     rib_min_reach_mm: float = setting(46.0, "no transverse process reaches this far to the side", gt=0)
     disc_trend_sd: float = setting(0.08, "standard deviation of that log ratio", gt=0)
+    min_level_confidence: float = setting(
+        0.9, "vertebrae named with less confidence get a number of their own in the label map", gt=0, le=1
+    )
+    aorta_cut_mm: float = setting(
+        10.0, "an aorta followed this close to the end of the scan goes on beyond it", gt=0
+    )
+    cut_margin_voxels: int = setting(
+        2, "an organ is cut when it comes this close to the end of the scan, working voxels", ge=1
+    )
 
 
 class MassConfig(_Section):
@@ -148,6 +211,28 @@ class MassConfig(_Section):
     psoas_ratio: float = setting(1.4, "largest ratio of the psoas muscles' thickness", gt=1)
     lumbar_mirror_doubt: float = setting(
         0.25, "mirrored share from which a candidate below L1 is doubtful", ge=0
+    )
+    maybe_lumbar: float = setting(
+        0.1, "a level that may be lumbar, or thoracic, with this probability is judged as both", ge=0, le=0.5
+    )
+    merges_within_mm: float = setting(
+        12.0,
+        "a mass this close to fluid or airless lung, about the smallest one's size, merges with it",
+        ge=0,
+    )
+    metal_hu: float = setting(2500.0, "denser voxels are metal, which hides what lies near", gt=1000)
+    metal_min_ml: float = setting(0.05, "smaller dense specks are not metal", ge=0)
+    metal_reach_mm: float = setting(40.0, "metal hides what lies this close", ge=0)
+    max_noise_hu: float = setting(
+        25.0, "noise SD of working voxels beside the spine above which tissue cannot be parted", gt=0
+    )
+    depth_loss_mm: float = setting(
+        6.0,
+        "what bone beside it and the smoothing of depth take from the radius of a mass that is searched",
+        ge=0,
+    )
+    noise_frays_mm: float = setting(
+        0.25, "growth of the smallest detectable mass per HU of noise SD of working voxels", ge=0
     )
     near_column_mm: float = setting(25.0, "coverage counts the compartment this close to the column", gt=0)
     psoas_sure_ratio: float = setting(1.7, "a psoas so much thicker than the other holds a mass", gt=1)
@@ -198,21 +283,26 @@ class QualityConfig(_Section):
     )
     enhanced_min_hu: float = setting(95.0, "aortic lumen above this holds contrast medium")
     aortic_phase_min_hu: float = setting(280.0, "aortic lumen above this is the aortic phase")
-    calibration_sd_hu: float = setting(4.0, "type B standard uncertainty of a mean HU at known kVp", gt=0)
-    calibration_sd_unknown_kvp_hu: float = setting(10.0, "the same at unknown kVp", gt=0)
+    portal_lumen_hu: tuple[float, float] = setting(
+        (110.0, 240.0), "aortic lumen that agrees with a described portal phase"
+    )
+    delayed_lumen_hu: tuple[float, float] = setting(
+        (95.0, 180.0), "aortic lumen that agrees with a described delayed phase"
+    )
+    calibration_sd_hu: float = setting(4.0, "type B standard uncertainty of a mean HU at 120 kVp", gt=0)
+    calibration_sd_unknown_kvp_hu: float = setting(10.0, "the same at another or unknown tube voltage", gt=0)
 
 
 class MeasureConfig(_Section):
     """Limits of the measurements."""
 
-    calibration_sd_hu: float = setting(4.0, "type B standard uncertainty of a mean HU at known kVp", gt=0)
-    calibration_sd_unknown_kvp_hu: float = setting(10.0, "the same at unknown kVp", gt=0)
     core_depth_mm: float = setting(2.0, "attenuation is read this far inside the border", ge=0)
     context_mm: float = setting(12.0, "surroundings of a mass that are read with it", ge=8)
     min_core_ml: float = setting(0.1, "a smaller core carries no attenuation", gt=0)
     calcification_hu: float = setting(
         150.0, "calcification-like voxels lie above, noise and contrast permitting", source="HU-tables"
     )
+    streak_reach_mm: float = setting(4.0, "SD of the Gaussian over which streaks are judged", gt=0)
     calcification_seed_sd: float = setting(5.5, "noise SDs above the core's median that seed a speck", gt=3)
     calcification_grow_sd: float = setting(3.0, "noise SDs above the core's median that belong to it", gt=1)
     contrast_margin_hu: float = setting(60.0, "with contrast, specks exceed the aortic lumen by this", ge=0)
@@ -225,6 +315,9 @@ class MeasureConfig(_Section):
     foci_depth_mm: float = setting(3.0, "foci are sought this far inside the border", ge=0)
     foci_min_mm: float = setting(5.0, "smaller regions are no foci (equivalent diameter)", gt=0)
     foci_min_contrast_hu: float = setting(10.0, "foci lie at least this far below the median", gt=0)
+    foci_visible_hu: float = setting(
+        30.0, "foci that must be darker than this to be seen say nothing by their absence", gt=0
+    )
     foci_false_rate: float = setting(0.05, "false foci expected in a uniform noisy mass", gt=0, lt=1)
     rim_depth_mm: tuple[float, float] = setting((2.0, 5.0), "the rim lies this deep; the core deeper")
     edge_min_contrast_hu: float = setting(40.0, "a border is read where tissue outside differs by this", gt=0)
@@ -267,13 +360,22 @@ class DifferentialConfig(_Section):
     unseen_probability: float = setting(
         0.05, "probability of what lies below a detection limit that was not stated", gt=0, lt=0.5
     )
+    surest_probability: float = setting(
+        0.99, "of a finding from one number: an outline may hold the wrong tissue", gt=0.9, lt=1
+    )
+    level_present_from: float = setting(0.6, "a band of levels less probable is indeterminate", gt=0, le=1)
+    min_covered_fraction: float = setting(
+        0.6, "of a compartment must be assessed before a further mass in it is denied", gt=0, le=1
+    )
+    min_levels_for_count: int = setting(
+        6, "fewer levels assessed on both sides say nothing on a single mass", ge=1
+    )
     default_relative_sd: float = setting(
         0.1, "relative standard uncertainty of a value that came without one", gt=0
     )
     calcification_ml: float = setting(0.004, "discrete high density that counts: a speck of 2 mm", gt=0)
     hyperattenuation_fraction: float = setting(0.5, "share of a diffusely dense mass", gt=0, lt=1)
     fat_ml: float = setting(0.5, "macroscopic fat that counts", gt=0)
-    foci_count: float = setting(0.5, "low-density foci that count: one or more", gt=0)
     gas_ml: float = setting(0.05, "gas that counts", gt=0)
     rim_contrast_hu: float = setting(15.0, "shell minus core of a mass with an enhancing rim", gt=0)
     well_defined_fraction: float = setting(
@@ -291,14 +393,17 @@ class DifferentialConfig(_Section):
     liver_enlarged_ml: float = setting(
         2010.0, "the same by volume: mean and 2 SD, body size not known", source="LINGU", gt=0
     )
-    splenic_lesion_count: float = setting(0.5, "splenic lesions that count: one or more", gt=0)
     effusion_ml: float = setting(20.0, "pleural fluid of one side that counts", gt=0)
     liver_iron_hu: float = setting(75.0, "unenhanced liver with iron", source="LAWR", gt=0)
     blood_pool_low_hu: float = setting(38.0, "unenhanced aortic lumen of an anaemic patient lies below", gt=0)
-    unenhanced_aorta_max_hu: float = setting(
-        75.0, "aortic lumen of an unenhanced scan lies below", source="HU-tables", gt=0
+    coarsening_index: float = setting(
+        0.8,
+        "median trabecular coarsening that counts: what two real chests without bone disease read (0.4) and 2 SD",
+        gt=0,
     )
-    coarsening_index: float = setting(0.8, "median trabecular coarsening that counts", gt=0)
+    coarsening_index_sd: float = setting(
+        0.2, "standard uncertainty of that limit, which no published series supports", ge=0
+    )
     coarsening_min_vertebrae: int = setting(2, "fewer vertebrae read give no statement on trabeculae", ge=1)
     osteosclerosis_hu: float = setting(
         380.0,
@@ -311,6 +416,9 @@ class DifferentialConfig(_Section):
 class OutcomeConfig(_Section):
     """When an analysis may say that there is no mass."""
 
+    trust_orientation: bool = setting(
+        False, "analyse a scan although the anatomy contradicts its stated orientation (situs inversus)"
+    )
     min_assessed_fraction: float = setting(
         0.6, "a compartment of which less was assessed is a gap, and a gap rules out `no_mass`", ge=0, le=1
     )

@@ -6,9 +6,10 @@ number is written where nothing was measured: a `Measurement` then has a status 
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 SCHEMA_VERSION = "1.0"
 
@@ -21,6 +22,8 @@ Status = Literal[
     "not_assessed",
     "failed",
 ]
+NOT_FINITE = "not_finite: the computation gave no finite number"
+"""Reason of a measurement that ended in NaN or infinity."""
 STATUSES_WITH_VALUE: frozenset[str] = frozenset({"measured", "lower_bound", "interpolated"})
 
 FindingState = Literal["present", "absent", "indeterminate", "not_assessed"]
@@ -98,7 +101,13 @@ class Measurement(_Frozen):
         detection_limit: float | None = None,
         region: str | None = None,
     ) -> Measurement:
-        """Return a measurement with a value; uncertainties are one standard deviation in `unit`."""
+        """Return a measurement with a value; uncertainties are one standard deviation in `unit`.
+
+        A computation that ended in NaN or infinity gives a record without a value, of status ``failed``.
+        """
+        numbers = (value, type_a, type_b, detection_limit)
+        if not all(math.isfinite(number) for number in numbers if number is not None):
+            return cls.missing(unit, NOT_FINITE, status="failed")
         known = type_a is not None or type_b is not None
         return cls(
             value=float(value),
@@ -121,6 +130,11 @@ class Measurement(_Frozen):
     ) -> Measurement:
         """Return the record of a measurement that was not made, and why."""
         return cls(unit=unit, status=status, reason=reason, detection_limit=detection_limit)
+
+    @classmethod
+    def below(cls, unit: str, reason: str, *, limit: float) -> Measurement:
+        """Return the record of something looked for and not found, of which `limit` would have been seen."""
+        return cls.missing(unit, reason, status="below_detection_limit", detection_limit=limit)
 
 
 Measurements = dict[str, Measurement]
@@ -175,6 +189,7 @@ class Differential(_Frozen):
     subtypes: dict[str, Probability] = Field(default_factory=dict, description="share of each sub-kind")
     evidence: tuple[Evidence, ...] = Field((), description="what each finding adds, largest first")
     abstained: Abstention = Field(Abstention(value=False), description="whether a leader is named")
+    masses: tuple[int, ...] = Field((), description="ids of the masses that it speaks for: one, or a pair")
     flags: tuple[str, ...] = Field(
         (), description="warnings that no finding expresses (contact with the aorta …)"
     )
@@ -185,6 +200,9 @@ class LoadCode(_Frozen):
     """One thing that the loader found, repaired or refused."""
 
     code: str = Field(description="stable name")
+    kind: Literal["note", "repair"] = Field(
+        "note", description="`repair`: voxels or geometry were changed because of it"
+    )
     text: str = Field(description="one sentence")
     numbers: dict[str, FiniteFloat] = Field(default_factory=dict, description="what was counted or measured")
     slices: tuple[int, ...] = Field((), description="source slices concerned")
@@ -194,6 +212,9 @@ class Loading(_Frozen):
     """The loader's verdict."""
 
     verdict: Literal["ok", "repaired"] = Field(description="`repaired` when something was corrected")
+    policy: Literal["strict", "repair"] = Field(
+        "repair", description="whether certain defects were repaired, or would have been refused"
+    )
     codes: tuple[LoadCode, ...] = Field((), description="what was found and repaired")
     chosen_because: str | None = Field(None, description="why this series of the input was taken")
     left_out: tuple[str, ...] = Field(
@@ -207,6 +228,7 @@ class SeriesInfo(_Frozen):
     uid_digest: str = Field(
         description="digest of the SeriesInstanceUID, or of a derived key when it is missing"
     )
+    uid: str | None = Field(None, description="the SeriesInstanceUID itself; only with `--identifiers`")
     modality: str = Field(description="DICOM Modality")
     slices: int = Field(description="number of slices")
     spacing_mm: Point = Field(description="(z, y, x)")
@@ -229,6 +251,7 @@ class Coverage(_Frozen):
     """How much of one paravertebral compartment could have shown a mass."""
 
     level: str = Field(description="vertebral level")
+    level_confidence: Probability | None = Field(None, description="that the level's name is right")
     side: Literal["left", "right"] = Field(description="the patient's side")
     assessed_fraction: Probability = Field(description="share in which a mass could have been seen")
     reasons: tuple[str, ...] = Field((), description="what hid the rest")
@@ -277,6 +300,7 @@ class KeySlice(_Frozen):
 
     index: int = Field(description="canonical slice index, 0 = most caudal")
     instance_number: int | None = Field(None, description="InstanceNumber of that slice")
+    sop_instance_uid: str | None = Field(None, description="of that slice; only with `--identifiers`")
 
 
 class MassResult(_Frozen):
@@ -308,9 +332,16 @@ class ExplainedAway(_Frozen):
 
     reason: str = Field(description="what kind of known thing it is")
     structure: str = Field(description="which one")
-    volume_ml: FiniteFloat = Field(description="its volume")
+    volume: FiniteFloat = Field(
+        validation_alias=AliasChoices("volume", "volume_ml"), description="its volume in mL"
+    )
     centroid_lps_mm: Point = Field(description="centre of mass")
     confidence: Probability = Field(description="of the explanation")
+
+    @property
+    def volume_ml(self) -> float:
+        """Its volume in mL, under the name that says so."""
+        return self.volume
 
 
 class Provenance(_Frozen):
@@ -342,7 +373,9 @@ class AnalysisResult(_Frozen):
     loading: Loading = Field(description="the loader's verdict")
     coverage: tuple[Coverage, ...] = Field(description="where a mass could and could not have been seen")
     anatomy: AnatomyResult | None = Field(description="none where no spine could be traced")
-    masses: tuple[MassResult, ...] = Field(description="present and indeterminate ones")
+    masses: tuple[MassResult, ...] = Field(
+        description="present ones first, then indeterminate ones, the larger first"
+    )
     explained_away: tuple[ExplainedAway, ...] = Field(description="regions that are something known")
     measurements: Measurements = Field(description="of the whole patient, by key")
     findings: tuple[Finding, ...] = Field(description="of the whole patient")

@@ -97,7 +97,7 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class SliceRef:
-    """The SOP instance behind one canonical slice (absent for NIfTI input)."""
+    """The SOP instance behind one canonical slice (absent for NIfTI input; empty where a slice was interpolated)."""
 
     sop_instance_uid: str
     instance_number: int | None
@@ -141,7 +141,9 @@ class CTVolume:
     """A CT series as Hounsfield units, int16 [z, y, x] in canonical order, with its place in the patient.
 
     ``padding`` marks voxels outside the reconstructed field (None when there are none); their HU are -1024.
-    ``slices[z]`` names the SOP instance of slice z; empty for input that is not DICOM.
+    ``slices[z]`` names the SOP instance of slice z; empty for input that is not DICOM. ``interpolated`` counts the
+    canonical slices that no image of the series shows: the loader filled a gap there, and what is measured on them
+    must say so.
     """
 
     hu: HUArray
@@ -149,7 +151,16 @@ class CTVolume:
     acquisition: Acquisition = field(default_factory=Acquisition)
     slices: tuple[SliceRef, ...] = ()
     padding: BoolArray | None = None
+    interpolated: tuple[int, ...] = ()
     source_axes: SourceAxes = field(default_factory=SourceAxes)
+
+    @property
+    def effective_slice_mm(self) -> float:
+        """Thickness over which a voxel averages along z: the slice thickness, at least the slice spacing.
+
+        Overlapping slices are thicker than their distance; a gap between thin ones hides what lies in it.
+        """
+        return max(self.geometry.spacing_mm[0], self.acquisition.slice_thickness_mm or 0.0)
 
     def to_source(self, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         """Return a canonical [z, y, x] array in the axis order and direction of the source file."""

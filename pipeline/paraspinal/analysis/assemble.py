@@ -33,7 +33,7 @@ def series_info(volume: CTVolume, quality: ScanQuality, *, uid_digest: str) -> S
         slices=volume.geometry.shape[0],
         spacing_mm=volume.geometry.spacing_mm,
         thickness_mm=a.slice_thickness_mm,
-        kvp=a.kvp,
+        kvp=quality.kvp,
         kernel=a.kernel,
         exposure_mas=a.exposure_mas,
         reconstruction=a.reconstruction,

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from paraspinal.analysis.finite import finite_stage
+
 Progress = Callable[[str], None]
 
 
@@ -31,7 +33,8 @@ class StageClock:
             self._progress(name)
         begin = time.perf_counter()
         try:
-            yield
+            with finite_stage(name):
+                yield
         finally:
             elapsed = time.perf_counter() - begin
             self.seconds[name] = round(self.seconds.get(name, 0.0) + elapsed, 3)

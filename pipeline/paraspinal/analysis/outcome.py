@@ -13,12 +13,23 @@ from collections.abc import Collection, Iterable, Sequence
 from paraspinal.analysis.table import measurement_scopes
 from paraspinal.config import Config, OutcomeConfig
 from paraspinal.masses.types import MassSearch
-from paraspinal.result import AnalysisResult, Coverage, Outcome
+from paraspinal.result import AnalysisResult, Coverage, Loading, Outcome
 
 OUTSIDE_SCAN = "outside the scan"
 """How the search for masses ends the reason for what the scan cuts off."""
 
 _SHARE = re.compile(r"^\d+ ?% (of the level )?")
+
+
+def orientation_doubt(loading: Loading) -> str | None:
+    """Return why no side, level or organ of this volume may be named; None if nothing contradicts its orientation."""
+    against = [code.text for code in loading.codes if code.code.startswith("orientation_")]
+    if not against:
+        return None
+    return (
+        f"The anatomy contradicts the stated orientation: {' '.join(against)} If the orientation is known to be right"
+        " (situs inversus), set outcome.trust_orientation."
+    )
 
 
 def decide_outcome(
@@ -38,12 +49,12 @@ def decide_outcome(
     search : MassSearch
         What the search for masses found and covered.
     failure : str, optional
-        Why there is no anatomy at all.
+        One sentence that says why there is no anatomy at all.
     uncertain_levels : collection of str
         Levels whose name is doubtful; a statement about one of them says so.
     """
     if failure is not None:
-        return "not_assessable", f"No spine could be traced: {failure}"
+        return "not_assessable", failure
     if round(spine_mm, 1) < config.anatomy.min_spine_mm:  # the end slices of a 40 mm slab add up to 40 mm
         return (
             "not_assessable",
@@ -127,10 +138,14 @@ def not_assessed_sentences(
     """Return what could not be assessed: coverage, levels, organs, measurements; then the stages' own notes."""
     full = config.outcome.full_fraction
     gaps = describe_gaps(c for c in result.coverage if c.assessed_fraction < full)
-    sentences = [f"Not fully covered: {gap}." for gap in gaps]
+    sentences = []
+    if result.outcome == "not_assessable":
+        sentences.append(f"Nothing beside the spine was assessed: {result.outcome_reason}")
+    sentences += [f"Not fully covered: {gap}." for gap in gaps]
     sentences += _uncertain_levels(result, config.outcome)
     sentences += _organs(result)
     sentences += _measurements(result)
+    sentences += _findings(result)
     return tuple(dict.fromkeys([*sentences, *notes]))
 
 
@@ -167,6 +182,20 @@ def _measurements(result: AnalysisResult) -> list[str]:
                 missing.setdefault(m.reason or m.status, {}).setdefault(name, []).append(scope)
     return [
         f"Not measured ({reason.rstrip('.')}): {'; '.join(_by_scopes(names))}."
+        for reason, names in missing.items()
+    ]
+
+
+def _findings(result: AnalysisResult) -> list[str]:
+    """Name the findings that nothing measured speaks on; a measurement that is missing was told already."""
+    missing: dict[str, dict[str, list[str]]] = {}
+    scopes = [("patient", result.findings), *((f"mass {m.id}", m.findings) for m in result.masses)]
+    for scope, findings in scopes:
+        for f in findings:
+            if f.state == "not_assessed" and not f.measurements:
+                missing.setdefault(f.reason or "no reason", {}).setdefault(f.name, []).append(scope)
+    return [
+        f"Not judged ({reason.rstrip('.')}): {'; '.join(_by_scopes(names))}."
         for reason, names in missing.items()
     ]
 

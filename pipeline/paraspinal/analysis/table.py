@@ -22,6 +22,7 @@ class MeasurementRow(NamedTuple):
     reason: str | None
     type_a: float | None
     type_b: float | None
+    detection_limit: float | None
 
 
 def measurement_scopes(result: AnalysisResult) -> Iterator[tuple[str, Measurements]]:
@@ -44,7 +45,7 @@ def measurement_rows(result: AnalysisResult) -> list[MeasurementRow]:
 
 def _row(scope: str, name: str, m: Measurement) -> MeasurementRow:
     a, b = (m.uncertainty.type_a, m.uncertainty.type_b) if m.uncertainty else (None, None)
-    return MeasurementRow(scope, name, m.value, m.unit, m.status, m.reason, a, b)
+    return MeasurementRow(scope, name, m.value, m.unit, m.status, m.reason, a, b, m.detection_limit)
 
 
 def html_table(result: AnalysisResult) -> str:
@@ -71,7 +72,8 @@ def _html_mass(mass: MassResult) -> str:
 def _html_number(measurement: Measurement | None) -> str:
     if measurement is None or measurement.value is None:
         return "not assessed"
-    return f"{measurement.value:.3g}"
+    bound = "≥ " if measurement.status == "lower_bound" else ""
+    return f"{bound}{measurement.value:.3g}"
 
 
 def leading_entity(mass: MassResult) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Analysis:
     """One analysed series.
 
@@ -33,12 +33,19 @@ class Analysis:
     search: MassSearch
     quality: ScanQuality
 
+    def __repr__(self) -> str:
+        """Return one short line: what was found, and in what."""
+        counts = [sum(m.state == state for m in self.result.masses) for state in ("present", "indeterminate")]
+        shape = "×".join(str(n) for n in self.volume.geometry.shape)
+        return f"<Analysis {self.result.outcome}: {counts[0]} present, {counts[1]} indeterminate; {shape} voxels>"
+
     def to_json(self) -> str:
         """Return the text of ``result.json``."""
         return result_json(self.result)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return every measurement as one row: scope, name, value, unit, status, reason, type_a, type_b.
+        """Return every measurement as one row: scope, name, value, unit, status, reason, type_a, type_b,
+        detection_limit.
 
         ``scope`` is ``patient``, ``mass 1`` … or a vertebra's level. ``value`` is missing, never 0, where nothing
         was measured.

@@ -1,11 +1,12 @@
 """Findings to a ranked differential, with the evidence line by line."""
 
 from paraspinal.differential.cases import findings_from_case
-from paraspinal.differential.derive import mass_findings, patient_findings
+from paraspinal.differential.derive_mass import mass_findings
+from paraspinal.differential.derive_patient import patient_findings
 from paraspinal.differential.explain import differential_of, differentials_of
 from paraspinal.differential.model import DifferentialModel, load_model
 from paraspinal.differential.names import CATALOGUE
-from paraspinal.differential.patient import patient_differential
+from paraspinal.differential.patient import mass_differentials, patient_differential
 
 Model = DifferentialModel
 
@@ -17,6 +18,7 @@ __all__ = [
     "differentials_of",
     "findings_from_case",
     "load_model",
+    "mass_differentials",
     "mass_findings",
     "patient_differential",
     "patient_findings",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
@@ -34,8 +36,14 @@ _WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "peripheral": ("rim_enhancement", ()),
 }
 """Words for enhancement: which finding they make, and which of its categories they leave open."""
-LARGEST = 1e6
-"""No size, age or HU is as large; it also keeps NaN and infinity out."""
+POSSIBLE = {
+    "age_years": (0.0, 130.0),
+    "size_mm": (0.1, 1000.0),
+    **dict.fromkeys(("hu_unenhanced", "hu_enhanced", "hu_phase_unstated"), (-1024.0, 3071.0)),
+}
+"""What a number can be: years that people live, millimetres that fit into a trunk, the 12 bits of CT numbers."""
+SUM_TOLERANCE = 0.02
+"""Probabilities written with two digits add up to 1 as closely."""
 FLUID_HU = (-10.0, 20.0)
 """Mean HU of simple fluid (HU-tables: water 0; plexiform neurofibroma at 15-20 HU shares it [KSTR516])."""
 FLUID_FALLOFF_HU = 15.0
@@ -60,8 +68,8 @@ def findings_from_case(case: Mapping[str, object]) -> tuple[Finding, ...]:
     Raises
     ------
     UsageError
-        If the case is a whole ``result.json``.
-        If a name is unknown (the remedy names the closest one) or a value does not suit its finding.
+        If the case is a whole ``result.json``; if a name is unknown (the remedy names the closest one); if a value
+        does not suit its finding, is impossible, or is told twice.
     """
     if "schema_version" in case and "masses" in case:
         # Its findings at the top level are the patient's alone; without the mass they give other odds.
@@ -73,20 +81,33 @@ def findings_from_case(case: Mapping[str, object]) -> tuple[Finding, ...]:
         )
     coded = case.get("findings", {})
     if isinstance(coded, Mapping):
-        found = _from_table(coded)
+        stated, found = [str(name) for name in coded], _from_table(coded)
     elif isinstance(coded, Sequence) and not isinstance(coded, str | bytes):
         found = [_from_record(record) for record in coded]
+        stated = [finding.name for finding in found]
     else:
         raise _bad("findings", coded, "a table of names and values, or a list of findings")
     for field, name in (("age", "age_years"), ("sex", "sex")):
         if case.get(field) is not None:
-            found.extend(_one(name, case[field]))
+            stated.append(name)
+            found.extend(_one(name, case[field], field=field))
+    _check_told_once(stated)
     return tuple(found)
+
+
+def _check_told_once(names: Sequence[str]) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise UsageError(
+                f"{name} is told {count} times.",
+                code="finding_repeated",
+                remedy="Tell every finding once; age and sex either beside the findings or among them.",
+            )
 
 
 def _from_table(coded: Mapping[str, object]) -> list[Finding]:
     found: list[Finding] = []
-    levels = [coded[name] for name in LEVEL_FIELDS if coded.get(name) is not None]
+    levels = {name: coded[name] for name in ("level_min", "level_max") if coded.get(name) is not None}
     if levels:
         found.append(_level(levels))
     for name, value in coded.items():
@@ -98,18 +119,24 @@ def _from_table(coded: Mapping[str, object]) -> list[Finding]:
     return found
 
 
-def _level(levels: Sequence[object]) -> Finding:
-    for level in levels:
+def _level(levels: Mapping[str, object]) -> Finding:
+    for field, level in levels.items():
         if level not in LEVELS:
-            raise _bad("level", level, "C1 to C7, T1 to T12, L1 to L5, or S1 to S5")
-    return level_finding(span_probabilities(str(levels[0]), str(levels[-1])))
+            raise _bad(field, level, "C1 to C7, T1 to T12, L1 to L5, or S1 to S5")
+    stated = [str(level) for level in levels.values()]
+    top, bottom = stated[0], stated[-1]
+    if LEVELS.index(top) > LEVELS.index(bottom):
+        raise _bad("level_min", top, f"the upper of both levels, and level_max is {bottom}")
+    return level_finding(span_probabilities(top, bottom))
 
 
 def _from_record(record: object) -> Finding:
     if not isinstance(record, Mapping):
         raise _bad("findings", record, "records with name, kind and state")
     name = record.get("name")
-    kind = check_name(str(name))
+    if not isinstance(name, str):
+        raise _bad("name of a finding", name, "a name")
+    kind = check_name(name)
     try:
         finding = Finding.model_validate(dict(record))
     except ValidationError as error:
@@ -124,7 +151,22 @@ def _from_record(record: object) -> Finding:
         raise _bad(str(name), finding.kind, f"kind {kind}")
     if kind == "categorical":
         _check_categories(finding)
+    elif kind == "numeric" and finding.state == "present":
+        _possible(finding.name, finding.name, finding.value)
+    _check_probabilities(finding)
     return finding
+
+
+def _check_probabilities(finding: Finding) -> None:
+    """Refuse a probability that contradicts the state, and shares that do not make up a whole."""
+    p, state = finding.probability, finding.state
+    if p is not None and ((state == "present" and p < 0.5) or (state == "absent" and p > 0.5)):
+        raise _bad(
+            f"probability of {finding.name}", p, f"the probability of present, and the state is {state}"
+        )
+    shares = finding.probabilities
+    if shares and abs(sum(shares.values()) - 1.0) > SUM_TOLERANCE:
+        raise _bad(f"probabilities of {finding.name}", dict(shares), "shares that add up to 1")
 
 
 def _check_categories(finding: Finding) -> None:
@@ -137,23 +179,32 @@ def _check_categories(finding: Finding) -> None:
             raise _bad(finding.name, category, f"one of {', '.join(known)}")
 
 
-def _one(name: str, value: object) -> list[Finding]:
+def _one(name: str, value: object, *, field: str | None = None) -> list[Finding]:
+    """Return what one stated value makes; `field` is its name in the case where that differs."""
     kind: FindingKind = check_name(name)
     if kind == "boolean":
         if not isinstance(value, bool):
             raise _bad(name, value, "true, false or null")
         return [Finding(name=name, kind="boolean", state="present" if value else "absent")]
     if kind == "numeric":
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
-            raise _bad(name, value, "a finite number or null")
-        stated = Finding(name=name, kind="numeric", state="present", value=float(value))
-        return [stated, _fluid(float(value))] if name.startswith("hu_") else [stated]
+        number = _possible(name, field or name, value)
+        stated = Finding(name=name, kind="numeric", state="present", value=number)
+        return [stated, _fluid(number)] if name.startswith("hu_") else [stated]
     if name == "enhancement":
         return _enhancement(value)
     category = _CATEGORIES[name].get(str(value).strip().lower())
     if category is None:
-        raise _bad(name, value, f"one of {', '.join(_CATEGORIES[name])}")
+        raise _bad(field or name, value, f"one of {', '.join(_CATEGORIES[name])}")
     return [Finding(name=name, kind="categorical", state="present", value=category)]
+
+
+def _possible(name: str, field: str, value: object) -> float:
+    """Return a number that the finding can have."""
+    low, high = POSSIBLE[name]
+    # Written so that NaN fails, too.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise _bad(field, value, f"a number from {low:g} to {high:g}, or null")
+    return float(value)
 
 
 def _fluid(mean_hu: float) -> Finding:
@@ -191,7 +242,7 @@ def _enhancement_finding(name: str, categories: tuple[str, ...]) -> Finding:
 
 def _bad(name: str, value: object, wanted: str) -> UsageError:
     return UsageError(
-        f"{name} cannot be {value!r}.",
+        f"{name} cannot be {json.dumps(value, default=str)}.",
         code="finding_value",
         remedy=f"It takes {wanted}; see docs/findings.md.",
     )

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from paraspinal.differential.model import DifferentialModel, Variable
+from paraspinal.differential.model import DifferentialModel
+from paraspinal.differential.schema import Variable
 from paraspinal.result import ENTITIES
 
 Array = npt.NDArray[np.float64]

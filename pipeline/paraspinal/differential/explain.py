@@ -10,14 +10,17 @@ import numpy as np
 
 from paraspinal.differential.compiled import Array
 from paraspinal.differential.inference import Inference, infer
-from paraspinal.differential.model import DifferentialModel, PairRule, Variable
+from paraspinal.differential.model import DifferentialModel
 from paraspinal.differential.observe import Observations, observe
+from paraspinal.differential.schema import PairRule, Variable
 from paraspinal.result import ENTITIES, Abstention, Differential, Evidence, Finding
 
 NO_MASS = "There is no mass to explain, so there is no posterior."
 NEUTRAL = 0.05
 """Contributions (natural log) nearer to 0 than this are told as saying little."""
 LARGEST_FACTOR = 1000.0
+_EXCLUDED = 0.15
+"""A category is told as excluded when its weight lies below this share of the rest, doubt in readings included."""
 
 
 def differential_of(
@@ -134,6 +137,13 @@ class _View:
             return Abstention(
                 value=True, reason=f"The evidence does not tell {first} from {second} (odds {odds:.1f}:1)."
             )
+        likeliest = float(found.entities[b, order[0]])
+        if likeliest < rules.min_probability.value:
+            return Abstention(
+                value=True,
+                reason=f"No entity is likely enough to lead: {first} comes first with {likeliest:.0%}, and "
+                f"{rules.min_probability.value:.0%} are needed.",
+            )
         return Abstention(value=False)
 
     def unsupported(self, b: int, rule: PairRule) -> bool:
@@ -171,13 +181,21 @@ def _factor(log_ratio: float) -> str:
     return f"over {LARGEST_FACTOR:.0f}" if factor >= LARGEST_FACTOR else f"{factor:.2g}"
 
 
+def _then(text: str, place: int) -> str:
+    """Return a statement as it stands at some place of a sentence."""
+    return text if place == 0 else f"{text[0].lower()}{text[1:]}"
+
+
 def _statement(variable: Variable, weights: list[float], reliability: float) -> str:
     """Return what was seen in words, with its probability unless that is plain."""
     top = max(weights)
     less = [c for c, w in zip(variable.categories, weights, strict=True) if w < top]
-    if len(weights) > 2 and len(less) == 1:
+    excluded = len(weights) > 2 and len(less) == 1
+    if excluded and min(weights) <= _EXCLUDED * top:
         text = variable.says[less[0]]
         return f"Excluded: {text[0].lower()}{text[1:]}"
-    text = variable.says[variable.categories[weights.index(top)]]
-    share = (top / sum(weights) - (1.0 - reliability) / len(weights)) / reliability
+    likeliest = [c for c, w in zip(variable.categories, weights, strict=True) if math.isclose(w, top)]
+    text = " or ".join(_then(variable.says[c], k) for k, c in enumerate(likeliest))
+    count = len(likeliest)
+    share = (count * top / sum(weights) - count * (1.0 - reliability) / len(weights)) / reliability
     return text if share > 0.95 else f"{text} (probability {share:.2f})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from paraspinal.config import DifferentialConfig
 from paraspinal.result import Finding, FindingState, Measurement, Measurements
@@ -31,35 +32,66 @@ def graded(
     return boolean(name, 1.0 - p if below else p, (key,), config=config, reason=measurement.reason)
 
 
-def probability_above(m: Measurement, threshold: float, *, config: DifferentialConfig) -> float | None:
+def counted(name: str, measurements: Measurements, key: str, *, config: DifferentialConfig) -> Finding:
+    """Return a boolean finding that is present when one thing or more was counted.
+
+    None counted, with a detection limit, is improbable; none counted in a part (cut off) or without a limit is not
+    assessed.
+    """
+    m = measurements.get(key)
+    if m is None:
+        return not_assessed(name, f"{key} was not measured", (key,))
+    unseen = config.unseen_probability
+    if m.value is not None and m.value >= 1.0:
+        return boolean(name, 1.0 - unseen, (key,), config=config, reason=m.reason)
+    if m.status == "below_detection_limit" and m.detection_limit is not None:
+        return boolean(name, unseen, (key,), config=config, reason=m.reason)
+    return not_assessed(name, m.reason or f"{key}: {m.status}", (key,))
+
+
+def either(name: str, parts: Sequence[Finding], *, config: DifferentialConfig) -> Finding:
+    """Return the finding that at least one of `parts` is present; absent needs every one of them judged."""
+    keys = tuple(dict.fromkeys(key for part in parts for key in part.measurements))
+    told = [part.probability for part in parts if part.probability is not None]
+    p = 1.0 - math.prod(1.0 - q for q in told)
+    if len(told) == len(parts) or p >= config.present_from:
+        return boolean(name, p, keys, config=config)
+    reason = next((part.reason for part in parts if part.probability is None and part.reason), "not measured")
+    return not_assessed(name, reason, keys)
+
+
+def probability_above(
+    m: Measurement, threshold: float, *, config: DifferentialConfig, threshold_sd: float = 0.0
+) -> float | None:
     """Return P(true value > threshold), or None where the measurement does not tell.
 
     A lower bound (an organ cut off by the scan) tells only when the visible part alone exceeds the threshold.
-    Below a detection limit the true value is taken as uniform between 0 and the limit.
+    Below a detection limit the true value is taken as uniform between 0 and the limit; without a limit nothing is
+    known of what could have been seen.
     """
     if m.status == "below_detection_limit":
-        return _unseen(m.detection_limit, threshold, config)
+        return None if m.detection_limit is None else _unseen(m.detection_limit, threshold, config)
     if m.value is None:
         return None
-    p = _normal_above(m, threshold, config)
+    p = _normal_above(m, threshold, threshold_sd, config)
     if m.status == "lower_bound" and p < config.present_from:
         return None
     return p
 
 
-def _unseen(limit: float | None, threshold: float, config: DifferentialConfig) -> float:
-    if limit is None:
-        return config.unseen_probability
+def _unseen(limit: float, threshold: float, config: DifferentialConfig) -> float:
     allowed = 1.0 - threshold / limit if limit > threshold else 0.0
     return min(0.5, max(allowed, config.unseen_probability))
 
 
-def _normal_above(m: Measurement, threshold: float, config: DifferentialConfig) -> float:
+def _normal_above(m: Measurement, threshold: float, threshold_sd: float, config: DifferentialConfig) -> float:
     assert m.value is not None
     sd = m.uncertainty.combined if m.uncertainty is not None else 0.0
     if sd <= 0.0:
         sd = config.default_relative_sd * abs(threshold)
-    return 0.5 * math.erfc((threshold - m.value) / (sd * math.sqrt(2.0)))
+    sd = math.hypot(sd, threshold_sd)
+    p = 0.5 * math.erfc((threshold - m.value) / (sd * math.sqrt(2.0)))
+    return min(max(p, 1.0 - config.surest_probability), config.surest_probability)
 
 
 def boolean(

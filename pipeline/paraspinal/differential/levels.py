@@ -52,12 +52,28 @@ def band_probabilities(levels: Mapping[str, float], span: tuple[str, str]) -> di
     return {band: sum(p for level, p in known.items() if band_of(level) == band) / total for band in BANDS}
 
 
-def level_finding(probabilities: Mapping[str, float]) -> Finding:
-    """Return the finding ``level``, not assessed where nothing is known."""
+def level_finding(probabilities: Mapping[str, float], *, present_from: float = 0.0) -> Finding:
+    """Return the finding ``level``: indeterminate below `present_from`, not assessed where nothing is known."""
     if not probabilities:
         return Finding(
             name="level", kind="categorical", state="not_assessed", reason="the level is not known"
         )
     clipped = {band: min(max(p, 0.0), 1.0) for band, p in probabilities.items()}
     best = max(clipped, key=lambda band: clipped[band])
-    return Finding(name="level", kind="categorical", state="present", value=best, probabilities=clipped)
+    sure = clipped[best] >= present_from
+    return Finding(
+        name="level",
+        kind="categorical",
+        state="present" if sure else "indeterminate",
+        value=best,
+        probabilities=clipped,
+        reason=None if sure else f"the likeliest band of levels has a probability of {clipped[best]:.2f}",
+    )
+
+
+def span_of(levels: tuple[str, str]) -> tuple[str, ...]:
+    """Return every level from the first to the second; nothing when one of them is no level."""
+    if not set(levels) <= set(LEVELS):
+        return ()
+    first, last = sorted(LEVELS.index(level) for level in levels)
+    return LEVELS[first : last + 1]

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from paraspinal.differential.compiled import Array
-from paraspinal.differential.model import DifferentialModel, Reading, Variable
+from paraspinal.differential.model import DifferentialModel
+from paraspinal.differential.schema import Reading, Variable
 from paraspinal.result import Finding
 
 Weights = tuple[float, ...]

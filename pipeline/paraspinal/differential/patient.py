@@ -1,4 +1,4 @@
-"""The patient's differential where there are several masses."""
+"""Differentials of a patient's masses: pairs are judged together, unlike masses are not mixed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,27 @@ JudgedMass = tuple[Mass, Sequence[Finding], float]
 """A mass, its findings, and its volume in mL."""
 
 
+def mass_differentials(
+    masses: Sequence[JudgedMass],
+    patient: Sequence[Finding],
+    model: DifferentialModel,
+    *,
+    prior: str = "uniform",
+) -> dict[int, Differential]:
+    """Return the differential of every mass, by its id.
+
+    Masses of one ``pair_id`` are one thing: a sign seen in either is a sign of both, and both get one differential.
+    Each keeps its own flags.
+    """
+    out: dict[int, Differential] = {}
+    for unit in _units(masses):
+        ids = tuple(sorted(mass.id for mass, _, _ in unit))
+        found = differential_of((*_joined(unit), *patient), model, prior=prior)
+        for mass, _, _ in unit:
+            out[mass.id] = found.model_copy(update={"flags": mass.flags, "masses": ids})
+    return out
+
+
 def patient_differential(
     masses: Sequence[JudgedMass],
     patient: Sequence[Finding],
@@ -24,24 +45,30 @@ def patient_differential(
 ) -> Differential:
     """Return the differential of the leading mass, or of the leading pair taken together.
 
-    Masses of one ``pair_id`` are one thing: a sign seen in either is a sign of both. Unlike masses are not mixed:
-    the mass or pair of the largest volume speaks for the patient, and the flag ``unlike_masses`` is raised when
-    another one leads to another entity. Flags of all masses are handed on. Masses in state indeterminate do not
-    speak.
+    Unlike masses are not mixed: the mass or pair of the largest volume speaks for the patient, and the flag
+    ``unlike_masses`` is raised when another one leads to another entity. Flags of all masses are handed on.
+    Masses in state indeterminate speak only as the partner of a present one. ``masses`` names those that spoke.
     """
     flags = tuple(dict.fromkeys(flag for mass, _, _ in masses for flag in mass.flags))
-    units: dict[int, list[JudgedMass]] = {}
-    for judged in masses:
-        mass = judged[0]
-        if mass.state == "present":
-            units.setdefault(-mass.id if mass.pair_id is None else mass.pair_id, []).append(judged)
+    units = [unit for unit in _units(masses) if any(mass.state == "present" for mass, _, _ in unit)]
     if not units:
         return differential_of(patient, model, prior=prior, flags=flags, has_mass=False)
-    ranked = sorted(units.values(), key=lambda unit: (-sum(v for _, _, v in unit), unit[0][0].id))
-    each = [differential_of((*_joined(unit), *patient), model, prior=prior, flags=flags) for unit in ranked]
+    ranked = sorted(units, key=lambda unit: (-sum(v for _, _, v in unit), unit[0][0].id))
+    judged = mass_differentials(masses, patient, model, prior=prior)
+    each = [judged[unit[0][0].id] for unit in ranked]
     if len({_leader(d) for d in each}) > 1:
-        return each[0].model_copy(update={"flags": (*flags, UNLIKE_MASSES)})
-    return each[0]
+        flags = (*flags, UNLIKE_MASSES)
+    return each[0].model_copy(update={"flags": flags})
+
+
+def _units(masses: Sequence[JudgedMass]) -> list[list[JudgedMass]]:
+    """Return the masses as singles and pairs."""
+    units: dict[tuple[str, int], list[JudgedMass]] = {}
+    for judged in masses:
+        mass = judged[0]
+        key = ("single", mass.id) if mass.pair_id is None else ("pair", mass.pair_id)
+        units.setdefault(key, []).append(judged)
+    return list(units.values())
 
 
 def _leader(differential: Differential) -> str:

@@ -60,16 +60,9 @@ def measure_attenuation(view: MassView, quality: ScanQuality, config: MeasureCon
     return out
 
 
-def contrast_state(quality: ScanQuality) -> bool | None:
-    """Tell whether contrast medium was in the blood; None when that is not known."""
-    if quality.enhanced is not None:
-        return quality.enhanced
-    return None if quality.contrast_phase == "indeterminate" else quality.contrast_phase != "unenhanced"
-
-
 def _post_contrast(mean: Measurement, quality: ScanQuality) -> Measurement:
     """One contrast phase gives a post-contrast attenuation, never an enhancement."""
-    state = contrast_state(quality)
+    state = quality.contrast_state
     if state:
         return mean.model_copy(update={"reason": f"one phase only: {quality.contrast_evidence}"})
     reason = "unenhanced scan" if state is False else f"contrast not known: {quality.contrast_evidence}"

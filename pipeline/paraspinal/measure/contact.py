@@ -62,9 +62,11 @@ def measure_contact(
         missing = {area_key: Measurement.missing("mm2", reason), share_key: Measurement.missing("1", reason)}
         return {**missing, **depths}
     area = _interface_area(anatomy, bones, view, mesh, config)
-    if volume.geometry.spacing_mm[0] > config.erosion_max_slice_mm:
+    if volume.effective_slice_mm > config.erosion_max_slice_mm + 1e-6:
         share = Measurement.missing("1", f"slices thicker than {config.erosion_max_slice_mm:g} mm")
-    elif not area.value:
+    elif area.value is None:
+        share = Measurement.missing("1", area.reason or area.status)
+    elif area.value <= 0.0:
         share = Measurement.missing("1", "the mass touches no vertebra")
     else:
         places = view.geometry.to_lps(mesh.vertices_mm / np.asarray(view.spacing_mm))
@@ -81,7 +83,37 @@ def _vertebrae(anatomy: Anatomy) -> BoolArray:
 def _interface_area(
     anatomy: Anatomy, bones: BoolArray, view: MassView, mesh: Mesh, config: MeasureConfig
 ) -> Measurement:
-    """Area of the mass's surface that lies within the contact distance of a vertebra."""
+    """Area of the mass's surface that lies within the contact distance of a vertebra.
+
+    Where the mass reaches beyond the spine that was traced, no vertebra was outlined and contact cannot be denied:
+    what is seen is a lower bound, and nothing seen is no statement.
+    """
+    beyond = _beyond_spine_mm(anatomy, view, mesh)
+    if beyond > anatomy.geometry.spacing_mm[0]:
+        return _partial(_area_in_contact(anatomy, bones, view, mesh, config), beyond)
+    return _area_in_contact(anatomy, bones, view, mesh, config)
+
+
+def _partial(area: Measurement, beyond_mm: float) -> Measurement:
+    reason = f"the mass reaches {beyond_mm:.0f} mm beyond the spine that was traced"
+    if not area.value:
+        return Measurement.missing("mm2", reason)
+    return area.model_copy(update={"status": "lower_bound", "reason": reason})
+
+
+def _beyond_spine_mm(anatomy: Anatomy, view: MassView, mesh: Mesh) -> float:
+    """Return how far (mm, along z) the mass reaches past the ends of the traced canal."""
+    if len(anatomy.centreline_lps_mm) == 0:
+        return float("inf")
+    z = view.geometry.to_lps(mesh.vertices_mm / np.asarray(view.spacing_mm))[:, 2]
+    line = anatomy.centreline_lps_mm[:, 2]
+    return float(max(z.max() - line.max(), line.min() - z.min(), 0.0))
+
+
+def _area_in_contact(
+    anatomy: Anatomy, bones: BoolArray, view: MassView, mesh: Mesh, config: MeasureConfig
+) -> Measurement:
+    """Area (mm²) of the mesh within the contact distance of `bones` (working grid)."""
     centroids = mesh.vertices_mm[mesh.triangles].mean(axis=1) / np.asarray(view.spacing_mm)
     index = anatomy.geometry.to_index(view.geometry.to_lps(centroids))
     low = np.clip(np.floor(index.min(axis=0)).astype(int) - 5, 0, None)

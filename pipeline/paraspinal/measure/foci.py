@@ -175,6 +175,8 @@ def measure_foci(view: MassView, quality: ScanQuality, config: MeasureConfig) ->
         reason = NO_CORE if not interior.any() else "the interior is too small to compare a focus with"
         return {f"low_density_foci_{k}": Measurement.missing(u, reason) for k, u in units.items()}
     limit = np.pi / 6.0 * config.foci_min_mm**3 / 1000.0
+    if foci.count == 0:
+        return _none_seen(foci, limit, config)
     note = f"regions {foci.needed_hu:.0f} HU or more below the median of {foci.median_hu:.0f} HU, smoothed"
     volume = float(foci.volumes_mm3.sum()) / 1000.0
     return {
@@ -191,14 +193,27 @@ def measure_foci(view: MassView, quality: ScanQuality, config: MeasureConfig) ->
     }
 
 
+def _none_seen(foci: Foci, limit_ml: float, config: MeasureConfig) -> Measurements:
+    """Return the records of a mass without foci: below the limit, unless noise would have hidden real ones."""
+    mean = Measurement.missing("[hnsf'U]", "no low-density focus was found")
+    if foci.needed_hu > config.foci_visible_hu:
+        reason = f"noise hides foci less than {foci.needed_hu:.0f} HU darker than the mass"
+        count, volume = Measurement.missing("1", reason), Measurement.missing("mL", reason)
+    else:
+        reason = (
+            f"no region of {config.foci_min_mm:g} mm lies {foci.needed_hu:.0f} HU below the median, smoothed"
+        )
+        count = Measurement.below("1", reason, limit=1.0)
+        volume = Measurement.below("mL", reason, limit=limit_ml)
+    return {"low_density_foci_count": count, "low_density_foci_ml": volume, "low_density_foci_mean_hu": mean}
+
+
 def _volume_uncertainty(foci: Foci, view: MassView) -> float:
     shift = 0.5 * (view.voxel_ml * 1000.0) ** (1.0 / 3.0)
     return float((4.836 * foci.volumes_mm3 ** (2.0 / 3.0)).sum() * shift * 3.0**-0.5 / 1000.0)
 
 
 def _mean(foci: Foci, view: MassView, quality: ScanQuality) -> Measurement:
-    if foci.count == 0:
-        return Measurement.missing("[hnsf'U]", "no low-density focus was found")
     values = view.hu[foci.labels > 0]
     return Measurement.measured(
         float(values.mean(dtype=np.float64)),

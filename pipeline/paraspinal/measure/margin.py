@@ -93,7 +93,7 @@ def _true_width(sd_mm: _Array, points: SurfacePoints, view: MassView) -> _Array:
     border moves within one slice, squared, / 12).
     """
     steep = np.linalg.norm(points.normals[:, 1:], axis=1)
-    smear = view.spacing_mm[0] * np.abs(points.normals[:, 0]) / np.maximum(steep, 1e-6)
+    smear = view.slice_mm * np.abs(points.normals[:, 0]) / np.maximum(steep, 1e-6)
     variance = sd_mm**2 - view.pixel_mm**2 / 6.0 - smear**2 / 12.0
     return np.asarray(WIDTH_PER_SD * np.sqrt(np.maximum(variance, 0.1**2)))
 

@@ -9,8 +9,11 @@ from paraspinal.config import MeasureConfig
 from paraspinal.masses.types import Mass
 from paraspinal.measure.attenuation import measure_attenuation
 from paraspinal.measure.contact import measure_contact
-from paraspinal.measure.density import measure_fat_and_gas, measure_high_density
+from paraspinal.measure.cutoff import as_cut_off
+from paraspinal.measure.density import measure_high_density
+from paraspinal.measure.fat import measure_fat_and_gas
 from paraspinal.measure.foci import measure_foci
+from paraspinal.measure.interpolated import as_interpolated, touches
 from paraspinal.measure.margin import measure_margin
 from paraspinal.measure.patient import measure_aortic_lumen
 from paraspinal.measure.pattern import measure_pattern
@@ -24,6 +27,15 @@ _LATER = {
     "midline_bridging_mm": ("mm", "this version does not follow masses across the midline"),
     "canal_extension_mm2": ("mm2", "this version does not outline epidural fat"),
     "foramen_width_mm": ("mm", "this version does not outline the foramina"),
+    **dict.fromkeys(
+        (
+            "ibsi.intensity.skewness",
+            "ibsi.shape.surface_area",
+            "ibsi.glcm.joint_entropy",
+            "ibsi.glrlm.run_entropy",
+        ),
+        ("1", "this version computes no texture features (volumes, diameters and sphericity follow IBSI)"),
+    ),
 }
 
 
@@ -54,7 +66,7 @@ def measure_mass(
     view = mass_view(volume, anatomy, mass, context_mm=config.context_mm)
     mesh = mesh_of(view.mask, view.spacing_mm)
     aorta = measure_aortic_lumen(volume, anatomy, quality, config=config).value
-    return {
+    measured = {
         **measure_size(view, mesh),
         **measure_attenuation(view, quality, config),
         **measure_high_density(view, quality, config, aortic_lumen_hu=aorta),
@@ -65,3 +77,6 @@ def measure_mass(
         **measure_contact(volume, anatomy, view, mesh, config, others=others),
         **{key: Measurement.missing(unit, reason) for key, (unit, reason) in _LATER.items()},
     }
+    if touches(volume, mass.region, volume.geometry):
+        measured = as_interpolated(measured)
+    return as_cut_off(measured) if view.cut_off else measured

@@ -82,14 +82,18 @@ def _interpolate(
 
 
 def native_samples(volume: CTVolume, working: Geometry, mask: BoolArray) -> npt.NDArray[np.float32]:
-    """Return the HU (n,) of the native voxels at the centres of a working-grid mask's voxels."""
+    """Return the HU (n,) of the native voxels at the centres of a working-grid mask's voxels, each voxel once.
+
+    Where native slices are thicker than the working grid, neighbouring centres lie in one voxel: it is one sample.
+    """
     places = np.argwhere(mask)
     if len(places) == 0:
         return np.zeros(0, dtype=np.float32)
     index = np.rint(volume.geometry.to_index(working.to_lps(places))).astype(np.intp)
     inside = np.all((index >= 0) & (index < np.asarray(volume.geometry.shape)), axis=1)
     z, y, x = index[inside].T
-    return np.asarray(volume.hu[z, y, x], dtype=np.float32)
+    voxels = np.unique(np.ravel_multi_index((z, y, x), volume.geometry.shape))
+    return np.asarray(volume.hu.reshape(-1)[voxels], dtype=np.float32)
 
 
 def native_box(volume: CTVolume, working: Geometry, region: Region, *, margin_mm: float = 0.0) -> Box:

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MeasureConfig
-from paraspinal.measure.attenuation import contrast_state
 from paraspinal.measure.foci import Foci, find_foci
 from paraspinal.measure.native import native_samples, signed_distance_mm
+from paraspinal.measure.scan import measure_scan
 from paraspinal.measure.size import max_diameter_mm, mesh_of
 from paraspinal.measure.uncertainty import RECTANGULAR, half_range, noise_of_mean
 from paraspinal.quality.types import ScanQuality
@@ -46,9 +46,10 @@ def measure_patient(
     out["aortic_lumen_hu"] = measure_aortic_lumen(volume, anatomy, quality, config=config)
     out["lumen_wall_contrast_hu"] = Measurement.missing(_HU, "this version does not outline the aortic wall")
     out["myocardium_hu"] = Measurement.missing(_HU, "this version does not outline the myocardium")
-    out["noise_sd_hu"] = _or_missing(quality.noise_sd_hu, _HU, "too little homogeneous soft tissue")
-    out["edge_fwhm_mm"] = _or_missing(quality.edge_fwhm_mm, "mm", "too few clean edges of skin or lung")
-    return out
+    ribs = "this version does not number the ribs, so that none is measured"
+    out["rib_width_mm"] = Measurement.missing("mm", ribs)
+    out["rib_cortex_mm"] = Measurement.missing("mm", ribs)
+    return out | measure_scan(quality)
 
 
 def measure_aortic_lumen(
@@ -56,12 +57,13 @@ def measure_aortic_lumen(
 ) -> Measurement:
     """Return ``aortic_lumen_hu``: the median of native voxels in the middle of the aorta.
 
-    `quality` may be left out when the contrast phase, which needs this figure, is still to be judged.
+    `quality` may be left out when the contrast phase, which needs this figure, is still to be judged; the
+    calibration's type B is then left out too.
     """
     mask, missing = _organ(anatomy, "aorta", _HU)
     if missing is not None:
         return missing
-    return _density(volume, anatomy, mask, quality, _LUMEN_DEPTH_MM, config)
+    return _density(volume, anatomy, mask, quality, _LUMEN_DEPTH_MM)
 
 
 def _organ(anatomy: Anatomy, name: str, unit: str) -> tuple[BoolArray, Measurement | None]:
@@ -119,7 +121,6 @@ def _density(
     mask: BoolArray,
     quality: ScanQuality | None,
     depth_mm: float,
-    config: MeasureConfig,
 ) -> Measurement:
     """Median HU of native voxels inside an organ (robust against vessels and lesions in it)."""
     half = 0.5 * anatomy.geometry.spacing_mm[0]
@@ -134,13 +135,11 @@ def _density(
     if quality is not None:
         pixel = anatomy.geometry.spacing_mm[1]  # samples lie one working voxel apart
         noise = 1.2533 * noise_of_mean(float(values.std(dtype=np.float64)), values.size, pixel, quality)
-    known_kvp = volume.acquisition.kvp is not None
-    default = config.calibration_sd_hu if known_kvp else config.calibration_sd_unknown_kvp_hu
     return Measurement.measured(
         float(np.median(values)),
         _HU,
         type_a=float(np.hypot(border, noise)),
-        type_b=quality.calibration_sd_hu if quality is not None else default,
+        type_b=None if quality is None else quality.calibration_sd_hu,
         method=f"{_METHOD}, noise; type B: scanner calibration",
         region=f"{depth_mm:g} mm inside the border",
     )
@@ -202,17 +201,29 @@ def _splenic_lesions(
         and _within_spleen(foci, k, interior, anatomy.geometry.spacing_mm)
     ]
     kept = [d for d in kept if d >= config.splenic_lesion_min_mm]
-    count = Measurement.measured(
-        len(kept), "1", status=status, reason=reason, detection_limit=None, region="4 mm inside the border"
-    )
     if not kept:
-        size = Measurement.missing("mm", "no splenic lesion was found", status="below_detection_limit")
-        size = size.model_copy(update={"detection_limit": config.splenic_lesion_min_mm})
-    else:
-        half = anatomy.geometry.spacing_mm[0] * RECTANGULAR
-        size = Measurement.measured(
+        return neither(reason) if reason else _no_lesion(foci, config)
+    half = anatomy.geometry.spacing_mm[0] * RECTANGULAR
+    region_read = f"{config.organ_depth_mm:g} mm inside the border"
+    return {
+        "splenic_lesions_count": Measurement.measured(
+            len(kept), "1", status=status, reason=reason, region=region_read
+        ),
+        "splenic_lesion_max_mm": Measurement.measured(
             max(kept), "mm", type_a=half, method=_METHOD, status=status, reason=reason
-        )
+        ),
+    }
+
+
+def _no_lesion(foci: Foci, config: MeasureConfig) -> Measurements:
+    """Return the records of a spleen without lesions: below the limit, unless noise would have hidden real ones."""
+    if foci.needed_hu > config.foci_visible_hu:
+        reason = f"noise hides lesions less than {foci.needed_hu:.0f} HU darker than the spleen"
+        count, size = Measurement.missing("1", reason), Measurement.missing("mm", reason)
+    else:
+        reason = "no splenic lesion was found"
+        count = Measurement.below("1", reason, limit=1.0)
+        size = Measurement.below("mm", reason, limit=config.splenic_lesion_min_mm)
     return {"splenic_lesions_count": count, "splenic_lesion_max_mm": size}
 
 
@@ -231,12 +242,12 @@ def _arterial_possible(
     """Tell whether the scan may be in an arterial phase; an enhanced liver speaks against it."""
     if quality.contrast_phase != "indeterminate":
         return quality.contrast_phase in ("aortic", "pulmonary_arterial")
-    if contrast_state(quality) is False:
+    if quality.contrast_state is False:
         return False
     liver = anatomy.mask("liver")
     if not liver.any():
         return True
-    density = _density(volume, anatomy, liver, quality, config.organ_depth_mm, config).value
+    density = _density(volume, anatomy, liver, quality, config.organ_depth_mm).value
     return density is None or density < _PARENCHYMAL_LIVER_HU
 
 
@@ -252,7 +263,7 @@ def _liver(volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, config: Mea
     return {
         "liver_volume_ml": _volume(anatomy, "liver", mask),
         "liver_craniocaudal_mm": _length(anatomy, "liver", height),
-        "liver_hu": _density(volume, anatomy, mask, quality, config.organ_depth_mm, config),
+        "liver_hu": _density(volume, anatomy, mask, quality, config.organ_depth_mm),
     }
 
 
@@ -264,7 +275,7 @@ def _effusion(
     organ = anatomy.organs.get(name)
     if organ is not None and organ.presence == "absent":
         limit = config.effusion_limit_ml
-        none = Measurement.missing("mL", "none seen", status="below_detection_limit", detection_limit=limit)
+        none = Measurement.below("mL", "none seen", limit=limit)
         return {keys[0]: none, keys[1]: Measurement.missing(_HU, "no effusion was seen")}
     mask = anatomy.mask(name)
     if not mask.any():
@@ -273,9 +284,5 @@ def _effusion(
         return {keys[0]: Measurement.missing("mL", reason), keys[1]: Measurement.missing(_HU, reason)}
     return {
         keys[0]: _volume(anatomy, name, mask),
-        keys[1]: _density(volume, anatomy, mask, quality, _EFFUSION_DEPTH_MM, config),
+        keys[1]: _density(volume, anatomy, mask, quality, _EFFUSION_DEPTH_MM),
     }
-
-
-def _or_missing(value: float | None, unit: str, reason: str) -> Measurement:
-    return Measurement.missing(unit, reason) if value is None else Measurement.measured(value, unit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from paraspinal.config import MeasureConfig
-from paraspinal.measure.attenuation import NO_CORE, contrast_state, core_of
+from paraspinal.measure.attenuation import NO_CORE, core_of
 from paraspinal.measure.density import robust_centre
 from paraspinal.measure.uncertainty import noise_of_mean
 from paraspinal.measure.view import MassView
@@ -26,7 +26,7 @@ def measure_pattern(view: MassView, quality: ScanQuality, config: MeasureConfig)
 def _rim(view: MassView, quality: ScanQuality, config: MeasureConfig) -> Measurement:
     """Mean of the shell minus mean of what lies deeper; both off the border, with contrast medium only."""
     unit = "[hnsf'U]"
-    state = contrast_state(quality)
+    state = quality.contrast_state
     if not state:
         why = "unenhanced scan" if state is False else "contrast not known"
         return Measurement.missing(unit, f"read with contrast medium only: {why}")

@@ -17,7 +17,7 @@ from skimage.measure import find_contours, marching_cubes
 
 from paraspinal.measure.uncertainty import BORDER_METHOD, RECTANGULAR
 from paraspinal.measure.view import MassView
-from paraspinal.result import Measurement, Measurements, Status
+from paraspinal.result import Measurement, Measurements
 from paraspinal.volume import BoolArray, Region
 
 _Array = npt.NDArray[np.float64]
@@ -98,15 +98,11 @@ def in_plane_axes_mm(section: BoolArray, spacing_yx_mm: tuple[float, float]) -> 
 
 
 def measure_size(view: MassView, mesh: Mesh) -> Measurements:
-    """Return the size keys of a mass; all are lower bounds where the volume cuts it off."""
-    status: Status = "lower_bound" if view.cut_off else "measured"
-    reason = "the mass reaches the end of the scanned volume" if view.cut_off else None
+    """Return the size keys of the visible part of a mass (`paraspinal.measure.cutoff` says what a cut leaves)."""
     dz, dy, dx = view.spacing_mm
 
     def record(value: float, unit: str, type_a: float) -> Measurement:
-        return Measurement.measured(
-            value, unit, type_a=type_a, method=BORDER_METHOD, status=status, reason=reason
-        )
+        return Measurement.measured(value, unit, type_a=type_a, method=BORDER_METHOD)
 
     area, volume = float(mesh.areas_mm2.sum()), mesh.volume_mm3
     long_axis, short_axis = in_plane_axes_mm(_key_section(view), (dy, dx))

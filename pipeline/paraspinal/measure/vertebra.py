@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from paraspinal.anatomy.types import Anatomy, Vertebra
 from paraspinal.config import MeasureConfig
-from paraspinal.measure.attenuation import contrast_state
 from paraspinal.measure.body import middle_slab, vertebral_body
+from paraspinal.measure.interpolated import as_interpolated, touches
 from paraspinal.measure.native import distance_on_box, mask_on_box, native_box
 from paraspinal.measure.uncertainty import half_range, noise_of_mean
 from paraspinal.quality.types import ScanQuality
@@ -90,12 +90,12 @@ def _one(
             **missing,
         }
     body = _native_body(volume, anatomy, vertebra, region)
-    thickness = max(body.spacing_mm[0], volume.acquisition.slice_thickness_mm or 0.0)
-    return {
+    measured = {
         "trabecular_hu": _trabecular(body, anatomy, quality, config),
-        "coarsening_index": _coarsening(body, quality, config, thickness_mm=thickness),
+        "coarsening_index": _coarsening(body, quality, config, thickness_mm=volume.effective_slice_mm),
         **missing,
     }
+    return as_interpolated(measured) if touches(volume, region, anatomy.geometry) else measured
 
 
 def _native_body(volume: CTVolume, anatomy: Anatomy, vertebra: Vertebra, region: Region) -> _Body:
@@ -137,7 +137,7 @@ def _trabecular(body: _Body, anatomy: Anatomy, quality: ScanQuality, config: Mea
     mean = float(values.mean(dtype=np.float64))
     border = half_range([mean, *(float(m.mean(dtype=np.float64)) for m in moved)])
     noise = noise_of_mean(float(values.std(dtype=np.float64)), values.size, body.pixel_mm, quality)
-    state = contrast_state(quality)
+    state = quality.contrast_state
     note = {True: "contrast medium in the blood", False: None, None: "contrast not known"}[state]
     return Measurement.measured(
         mean,
@@ -161,8 +161,8 @@ def _coarsening(
     index = √C / MTF(3 mm) / 100 HU. C is the covariance of the band-passed trabecular region (difference of in-plane
     Gaussians of SD 0.5 and 2 mm) with itself 3 mm higher along the vertebra's axis. Noise, streaks included, is not
     shared by slices that far apart, so that it drops out where it is, however it varies; so do trabeculae of normal
-    fineness, while coarse columns run on. MTF is the Gaussian of the scan's own edge response. The index is 0 unless
-    C exceeds twice its standard uncertainty; the detection limit then says what could have been hidden.
+    fineness, while coarse columns run on. MTF is the Gaussian of the scan's own edge response. Unless C
+    exceeds twice its standard uncertainty the index is below the detection limit.
     """
     refusal = _cannot_judge(body, quality, config, thickness_mm)
     if refusal is not None:
@@ -182,24 +182,24 @@ def _coarsening(
     error = float(np.sqrt((first.var() * second.var() + shared**2) / independent))
     unit = _transfer(quality) * _CONTRAST_UNIT_HU
     limit = (2.0 * error) ** 0.5 / unit
-    found = shared > 2.0 * error
-    index = shared**0.5 / unit if found else 0.0
+    if shared <= 2.0 * error:
+        reason = "no structure beyond what noise explains"
+        return Measurement.below("1", reason, limit=limit)
+    index = shared**0.5 / unit
     return Measurement.measured(
         index,
         "1",
-        # a square root halves the relative uncertainty
-        type_a=0.5 * error / shared * index if found else limit / 2.0,
+        type_a=0.5 * error / shared * index,  # a square root halves the relative uncertainty
         method="type A: covariance over independent cells of the band",
         detection_limit=limit,
         region="front and middle of the body",
-        reason=None if found else "no structure beyond what noise explains",
     )
 
 
 def _cannot_judge(
     body: _Body, quality: ScanQuality, config: MeasureConfig, thickness_mm: float
 ) -> str | None:
-    if max(body.spacing_mm[0], thickness_mm) > config.coarsening_max_slice_mm + 1e-6:
+    if thickness_mm > config.coarsening_max_slice_mm + 1e-6:
         return f"slices thicker than {config.coarsening_max_slice_mm:g} mm"
     if quality.edge_fwhm_mm is None:
         return "the scan's edge response is not known"

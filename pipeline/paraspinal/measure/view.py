@@ -10,6 +10,7 @@ import edt
 import numpy as np
 import numpy.typing as npt
 
+from paraspinal.anatomy.extent import cut_by_scan
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.masses.types import Mass
 from paraspinal.measure.native import Box, mask_on_box
@@ -23,7 +24,8 @@ class MassView:
     """A crop around a mass, native grid, [z, y, x].
 
     ``hu`` is float32; ``mask`` the mass; ``bone`` bone beside it (dense pieces inside the mass are not bone);
-    ``cut_off`` tells that the mass reaches the end of the volume, so that sizes are lower bounds.
+    ``cut_off`` tells that the mass reaches the end of the volume, so that sizes are lower bounds; ``slice_mm`` is the
+    thickness over which a voxel averages along z.
     """
 
     hu: npt.NDArray[np.float32]
@@ -33,6 +35,7 @@ class MassView:
     box: Box
     cut_off: bool
     key_slice: int
+    slice_mm: float
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -81,8 +84,9 @@ def mass_view(volume: CTVolume, anatomy: Anatomy, mass: Mass, *, context_mm: flo
         bone=_bone_beside(bone, region.mask),
         geometry=volume.geometry.crop(region.start, _shape(region.mask)),
         box=box,
-        cut_off=_reaches_end(volume, mass),
+        cut_off=cut_by_scan(mass.region, volume),
         key_slice=mass.key_slice - region.start[0],
+        slice_mm=volume.effective_slice_mm,
     )
 
 
@@ -101,16 +105,3 @@ def _bone_beside(bone: BoolArray, mass: BoolArray) -> BoolArray:
     beside = own <= _OWN_SHARE * total
     beside[0] = False
     return np.asarray(beside[labels])
-
-
-def _reaches_end(volume: CTVolume, mass: Mass) -> bool:
-    """Tell whether the mass touches the volume's last voxels or the padding around a round field of view."""
-    region = mass.region
-    ends = zip(region.start, region.mask.shape, volume.geometry.shape, strict=True)
-    if any(start == 0 or start + n == full for start, n, full in ends):
-        return True
-    if volume.padding is None:
-        return False
-    grown = region.padded((1, 1, 1), volume.geometry.shape)
-    ring = edt.edt(~grown.mask, black_border=False) < 1.5
-    return bool((volume.padding[grown.box] & ring).any())

@@ -76,6 +76,8 @@ def _local_variances(
     soft = ((smooth > low) & (smooth < high)).astype(np.float32)
     side = _odd(patch_mm / pixel_mm)
     half = _odd(side / 2.0)
+    if half >= side:  # pixels so large that both patches are one: nothing to extrapolate from
+        return np.zeros(0), np.zeros(0)
     whole = _box(soft, side)[::_STRIDE, ::_STRIDE] > 0.999
     large = _variance(image, side)[::_STRIDE, ::_STRIDE][whole]
     small = _variance(image, half)[::_STRIDE, ::_STRIDE][whole]

@@ -8,12 +8,13 @@ from paraspinal.config import QualityConfig
 from paraspinal.result import ContrastPhase
 from paraspinal.volume import Acquisition
 
-# What a series description says of its phase; it counts only together with an enhanced aorta.
+# What a series description says of its phase. Words that name an organ ("aorta", "pulmonary nodules") or a time of
+# day as well as a phase are left out; the rest counts only where the aortic lumen agrees.
 _PHASE_WORDS: tuple[tuple[ContrastPhase, str], ...] = (
-    ("delayed", r"delay|\blate\b|excret"),
-    ("pulmonary_arterial", r"\bpe\b|pulmonary|\bctpa\b|embol"),
+    ("delayed", r"delay|excret"),
+    ("pulmonary_arterial", r"\bpe\b|\bctpa\b|embol"),
     ("portal", r"portal|venous|\bpv\b|\bven\b"),
-    ("aortic", r"aort|arter|\bcta\b|\bart\b"),
+    ("aortic", r"arter|\bcta\b|\bart\b"),
 )
 
 
@@ -37,10 +38,31 @@ def contrast_phase(
         return "indeterminate", None, f"{lumen}: between unenhanced and enhanced blood; {header}."
     described = _described_phase(acquisition.series_description)
     if described is not None:
-        return described, True, f"{lumen}; the series description names the {described} phase; {header}."
+        return _agreed(described, aortic_lumen_hu, lumen, header, config)
     if aortic_lumen_hu >= config.aortic_phase_min_hu:
         return "aortic", True, f"{lumen}: bolus in the aorta; {header}."
     return "indeterminate", True, f"{lumen}: contrast medium in the blood, phase not clear; {header}."
+
+
+def _agreed(
+    described: ContrastPhase, aortic_lumen_hu: float, lumen: str, header: str, config: QualityConfig
+) -> tuple[ContrastPhase, bool | None, str]:
+    """Return the described phase where the aortic lumen may have that density in it, else indeterminate."""
+    low, high = {
+        "aortic": (config.aortic_phase_min_hu, float("inf")),
+        "pulmonary_arterial": (config.enhanced_min_hu, config.aortic_phase_min_hu),
+        "portal": config.portal_lumen_hu,
+        "delayed": config.delayed_lumen_hu,
+    }[described]
+    name = described.replace("_", " ")
+    if low <= aortic_lumen_hu < high:
+        return described, True, f"{lumen}; the series description names the {name} phase; {header}."
+    return (
+        "indeterminate",
+        True,
+        f"{lumen}: contrast medium in the blood, but not as in the {name} phase that the series description "
+        f"names; {header}.",
+    )
 
 
 def _unenhanced(agent: str | None, lumen: str, header: str) -> tuple[ContrastPhase, bool | None, str]:

@@ -9,7 +9,7 @@ from paraspinal.config import QualityConfig
 from paraspinal.quality.noise import noise_sd
 from paraspinal.quality.phase import contrast_phase
 from paraspinal.quality.resolution import edge_fwhm_mm
-from paraspinal.quality.types import ScanQuality
+from paraspinal.quality.types import ScanQuality, is_reference_kvp
 from paraspinal.volume import CTVolume, Region
 
 
@@ -31,14 +31,15 @@ def assess_quality(
     phase, enhanced, evidence = contrast_phase(
         volume.acquisition, aortic_lumen_hu=aortic_lumen_hu, config=config
     )
-    kvp = volume.acquisition.kvp
+    kvp = volume.acquisition.kvp or None  # some writers put 0 for "not known"
+    known = is_reference_kvp(kvp)
     return ScanQuality(
         noise_sd_hu=noise_sd(volume, config=config),
         edge_fwhm_mm=edge_fwhm_mm(volume, config=config),
         contrast_phase=phase,
         contrast_evidence=evidence,
         kvp=kvp,
-        calibration_sd_hu=config.calibration_sd_hu if kvp else config.calibration_sd_unknown_kvp_hu,
+        calibration_sd_hu=config.calibration_sd_hu if known else config.calibration_sd_unknown_kvp_hu,
         metal_ml=metal_ml(volume, config=config),
         enhanced=enhanced,
     )

@@ -1,0 +1,165 @@
+"""The stages of one analysis as functions from value object to value object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from paraspinal import anatomy, differential, masses, measure, quality
+from paraspinal.analysis.assemble import mass_result
+from paraspinal.analysis.clock import StageClock
+from paraspinal.analysis.finite import check_finite
+from paraspinal.anatomy.types import Anatomy
+from paraspinal.config import Config
+from paraspinal.errors import AnalysisError
+from paraspinal.masses.types import MassSearch
+from paraspinal.quality.types import ScanQuality
+from paraspinal.result import Abstention, Differential, Finding, MassResult, Measurements
+from paraspinal.volume import CTVolume
+
+NOTHING_SEARCHED = MassSearch(masses=(), explained_away=(), coverage=())
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was seen, before anything is measured; ``failure`` tells why there is no anatomy."""
+
+    volume: CTVolume
+    anatomy: Anatomy | None
+    quality: ScanQuality
+    search: MassSearch
+    spine_mm: float
+    failure: str | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks of the anatomy and of the search."""
+        return (*(self.anatomy.notes if self.anatomy else ()), *self.search.notes)
+
+
+def survey(volume: CTVolume, config: Config, clock: StageClock, *, doubt: str | None = None) -> Survey:
+    """Find anatomy, quality and masses; no masses are searched beside a spine too short to judge.
+
+    With a `doubt` about the volume as a whole (its orientation) no anatomy is sought.
+    """
+    found: Anatomy | None = None
+    failure = doubt
+    with clock.stage("anatomy"):
+        try:
+            if doubt is None:
+                found = anatomy.segment_anatomy(volume, config=config.anatomy, progress=clock.step)
+        except AnalysisError as error:
+            failure = f"No spine could be traced: {error.message}"
+    with clock.stage("quality"):
+        lumen = None
+        if found is not None:
+            lumen = measure.measure_aortic_lumen(volume, found, config=config.measure).value
+        scan_quality = quality.assess_quality(volume, aortic_lumen_hu=lumen, config=config.quality)
+    length = 0.0 if found is None else traced_spine_mm(found)
+    search = NOTHING_SEARCHED
+    if found is not None and length >= config.anatomy.min_spine_mm:
+        with clock.stage("masses"):
+            search = masses.find_masses(volume, found, config=config.masses)
+    return Survey(volume, found, scan_quality, search, length, failure)
+
+
+def traced_spine_mm(found: Anatomy) -> float:
+    """Return the craniocaudal length of the traced canal, end slices included."""
+    if len(found.centreline_lps_mm) == 0:
+        return 0.0
+    z = found.centreline_lps_mm[:, 2]
+    return float(z.max() - z.min()) + found.geometry.spacing_mm[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The measurements of the patient, of every vertebra (by label) and of every mass (by id)."""
+
+    patient: Measurements
+    vertebrae: Mapping[str, Measurements]
+    masses: Mapping[int, Measurements]
+
+
+def measure_all(scan: Survey, config: Config) -> Measured:
+    """Measure everything that was seen.
+
+    Raises
+    ------
+    AnalysisError
+        If a computation gave no finite number (``not_finite``).
+    """
+    if scan.anatomy is None:
+        measured = Measured(measure.measure_scan(scan.quality), {}, {})
+    else:
+        measured = _measure(scan, scan.anatomy, config)
+    scopes = {"patient": measured.patient, **measured.vertebrae}
+    scopes |= {f"mass {number}": own for number, own in measured.masses.items()}
+    check_finite("measurements", scopes)
+    return measured
+
+
+def _measure(scan: Survey, found: Anatomy, config: Config) -> Measured:
+    where = (scan.volume, found, scan.quality)
+    return Measured(
+        patient=measure.mark_patient(
+            measure.measure_patient(*where, config=config.measure), scan.volume, found
+        ),
+        vertebrae=measure.measure_vertebrae(*where, config=config.measure),
+        masses={
+            mass.id: measure.measure_mass(
+                *where,
+                mass,
+                config=config.measure,
+                others=[other for other in scan.search.masses if other.id != mass.id],
+            )
+            for mass in scan.search.masses
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The published masses (present ones first, the larger first), and the patient's findings and differential."""
+
+    masses: tuple[MassResult, ...]
+    findings: tuple[Finding, ...]
+    differential: Differential
+
+
+def judge(scan: Survey, measured: Measured, model: differential.Model, config: Config) -> Judged:
+    """Derive findings, then one differential per mass or pair, and one for the patient."""
+    settings, prior = config.differential, config.differential.prior
+    patient = differential.patient_findings(
+        measured.patient, measured.vertebrae, scan.search, quality=scan.quality, config=settings
+    )
+    if scan.anatomy is None:
+        nothing = Differential(
+            posterior=None, abstained=Abstention(value=True, reason="no anatomy was found")
+        )
+        return Judged((), patient, nothing)
+    judged = [
+        (
+            mass,
+            differential.mass_findings(mass, measured.masses[mass.id], search=scan.search, config=settings),
+            _volume_ml(measured.masses[mass.id]),
+        )
+        for mass in scan.search.masses
+    ]
+    ranked = differential.mass_differentials(judged, patient, model, prior=prior)
+    results = [
+        mass_result(
+            mass,
+            scan.volume,
+            measurements=measured.masses[mass.id],
+            findings=findings,
+            differential=ranked[mass.id],
+        )
+        for mass, findings, _ in sorted(judged, key=lambda j: (j[0].state != "present", -j[2], j[0].id))
+    ]
+    overall = differential.patient_differential(judged, patient, model, prior=prior)
+    return Judged(tuple(results), patient, overall)
+
+
+def _volume_ml(measurements: Measurements) -> float:
+    volume = measurements.get("volume_ml")
+    return volume.value if volume is not None and volume.value is not None else 0.0

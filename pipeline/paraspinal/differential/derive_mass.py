@@ -1,0 +1,135 @@
+"""The findings of one mass, from its measurements."""
+
+from __future__ import annotations
+
+from paraspinal.config import DifferentialConfig
+from paraspinal.differential.grading import boolean, counted, either, graded, not_assessed, probability_above
+from paraspinal.differential.levels import band_probabilities, level_finding
+from paraspinal.differential.sides import bilateral_of_mass
+from paraspinal.masses.types import Mass, MassSearch
+from paraspinal.result import Finding, Measurements
+
+DEFAULTS = DifferentialConfig()
+
+_LATER = {
+    "marrow_expansion_breakthrough": "this version does not outline the marrow's cortex",
+    "rib_erosion": "this version does not measure the ribs beside a mass",
+    "foraminal_widening": "this version does not outline the foramina",
+    "disc_involvement": "this version does not fit discs and end plates",
+}
+CUT_FLAG = "cut_by_scan"
+"""How the search for masses marks what the end of the scan cuts off."""
+_FURTHER = "the mass is cut off by the scan and may reach further levels"
+_TWO_PHASES = ("enhancement", "enhancement_pattern")
+_NO_PAIR = "needs two registered series of different contrast phase"
+
+
+def mass_findings(
+    mass: Mass,
+    measurements: Measurements,
+    *,
+    search: MassSearch | None = None,
+    config: DifferentialConfig = DEFAULTS,
+) -> tuple[Finding, ...]:
+    """Return the findings of one mass; what was not measured is ``not_assessed``, never absent.
+
+    Parameters
+    ----------
+    mass : Mass
+        Its levels, side and partner.
+    measurements : Measurements
+        Those of the mass, by the keys of the result.
+    search : MassSearch, optional
+        The patient's other masses and the coverage, without which nothing is said on the other side.
+    config : DifferentialConfig, optional
+        Thresholds.
+    """
+    c = config
+    found = search or MassSearch(masses=(mass,), explained_away=(), coverage=())
+    thresholds = (
+        ("midline_bridging", "midline_bridging_mm", c.midline_bridging_mm),
+        ("discrete_high_density", "discrete_high_density_ml", c.calcification_ml),
+        ("diffuse_hyperattenuation", "diffuse_hyperattenuation_fraction", c.hyperattenuation_fraction),
+        ("fat", "macroscopic_fat_ml", c.fat_ml),
+        ("gas", "gas_ml", c.gas_ml),
+        ("rim_enhancement", "rim_contrast_hu", c.rim_contrast_hu),
+        ("intraspinal_extension", "canal_extension_mm2", c.canal_extension_mm2),
+    )
+    bands = band_probabilities(mass.level_probabilities, mass.levels)
+    level = level_finding(bands, present_from=c.level_present_from)
+    return (
+        level.model_copy(update={"reason": level.reason or _FURTHER}) if CUT_FLAG in mass.flags else level,
+        bilateral_of_mass(mass, found, config=c),
+        _size(measurements),
+        _margin(measurements, c),
+        *(graded(name, measurements, key, limit, config=c) for name, key, limit in thresholds),
+        counted("low_density_foci", measurements, "low_density_foci_count", config=c),
+        _fluid(measurements, c),
+        *_erosion(measurements, c),
+        _aortic(mass),
+        *(not_assessed(name, reason) for name, reason in _LATER.items()),
+        *(
+            Finding(name=name, kind="categorical", state="not_assessed", reason=_NO_PAIR)
+            for name in _TWO_PHASES
+        ),
+    )
+
+
+def _erosion(measurements: Measurements, config: DifferentialConfig) -> tuple[Finding, ...]:
+    """Return the kinds of erosion that are measured, and the umbrella, which is derived from all three kinds."""
+    lytic = graded("bone_destruction", measurements, "lytic_depth_mm", config.lytic_depth_mm, config=config)
+    smooth = graded(
+        "pressure_scalloping", measurements, "scalloping_depth_mm", config.scalloping_depth_mm, config=config
+    )
+    name = "marrow_expansion_breakthrough"
+    marrow = not_assessed(name, _LATER[name])
+    return (lytic, smooth, either("vertebral_erosion", (lytic, smooth, marrow), config=config))
+
+
+def _size(measurements: Measurements) -> Finding:
+    key = "long_axis_mm"
+    m = measurements.get(key)
+    if m is None or m.value is None or m.status == "lower_bound":
+        why = "cut off" if m is not None and m.status == "lower_bound" else "not measured"
+        return Finding(
+            name="size_mm", kind="numeric", state="not_assessed", measurements=(key,), reason=f"{key}: {why}"
+        )
+    return Finding(name="size_mm", kind="numeric", state="present", value=m.value, measurements=(key,))
+
+
+def _margin(measurements: Measurements, config: DifferentialConfig) -> Finding:
+    key = "well_defined_fraction"
+    m = measurements.get(key)
+    p = None if m is None else probability_above(m, config.well_defined_fraction, config=config)
+    if p is None:
+        reason = (m.reason if m is not None else None) or f"{key} was not measured"
+        return Finding(
+            name="margin", kind="categorical", state="not_assessed", measurements=(key,), reason=reason
+        )
+    sure = max(p, 1.0 - p) >= config.present_from
+    return Finding(
+        name="margin",
+        kind="categorical",
+        state="present" if sure else "indeterminate",
+        value="well" if p >= 0.5 else "ill",
+        probabilities={"well": p, "ill": 1.0 - p},
+        measurements=(key,),
+    )
+
+
+def _fluid(measurements: Measurements, config: DifferentialConfig) -> Finding:
+    """Take the graded score as the probability; it never decides alone, so it stays off 0 and 1."""
+    key = "fluid_compatible_score"
+    m = measurements.get(key)
+    if m is None or m.value is None:
+        return not_assessed("fluid_compatible", (m and m.reason) or f"{key} was not measured", (key,))
+    edge = config.unseen_probability
+    return boolean("fluid_compatible", min(max(m.value, edge), 1.0 - edge), (key,), config=config)
+
+
+def _aortic(mass: Mass) -> Finding:
+    """Return contact with the aorta where the search flagged it; no flag is no statement."""
+    name = "aortic_contact"
+    if not any("vascular" in flag or "aort" in flag for flag in mass.flags):
+        return not_assessed(name, "the search flagged no contact, which does not exclude it")
+    return Finding(name=name, kind="boolean", state="present", reason="flagged by the search")

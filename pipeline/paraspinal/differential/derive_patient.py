@@ -1,0 +1,167 @@
+"""The findings of the whole patient, from measurements and the search for masses."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+
+from paraspinal.config import DifferentialConfig
+from paraspinal.differential.grading import (
+    boolean,
+    counted,
+    either,
+    graded,
+    not_assessed,
+    probability_above,
+)
+from paraspinal.differential.sides import number_of_masses
+from paraspinal.masses.types import MassSearch
+from paraspinal.quality.types import NOT_AT_REFERENCE_KVP, ScanQuality
+from paraspinal.result import Finding, Measurements
+
+DEFAULTS = DifferentialConfig()
+NOTHING_SEARCHED = MassSearch(masses=(), explained_away=(), coverage=())
+
+_LATER = {
+    "cortical_thinning": "this version does not measure cortices away from a mass",
+    "rib_expansion": "this version does not number the ribs, so that none is measured",
+    "endplate_central_depression": "this version does not fit end plates",
+    "myocardial_iron": "this version does not outline the myocardium",
+    "lymphadenopathy": "this version does not search for lymph nodes",
+    "other_emh_site": "this version does not search kidneys, pericardium, pleura and the presacral space",
+}
+
+
+def patient_findings(
+    patient: Measurements,
+    vertebrae: Mapping[str, Measurements],
+    search: MassSearch = NOTHING_SEARCHED,
+    *,
+    quality: ScanQuality | None = None,
+    config: DifferentialConfig = DEFAULTS,
+) -> tuple[Finding, ...]:
+    """Return the findings of the whole patient.
+
+    Signs that rest on a band of HU (iron, blood pool, sclerosis) are judged on unenhanced series at 120 kVp only;
+    without `quality` neither is known.
+    """
+    c = config
+    return (
+        *number_of_masses(search, config=c),
+        *_spleen(patient, c),
+        _liver_size(patient, c),
+        counted("splenic_lesion", patient, "splenic_lesions_count", config=c),
+        _effusion(patient, c),
+        _coarsening(vertebrae, c),
+        *_by_density(patient, vertebrae, quality, c),
+        *(not_assessed(name, reason) for name, reason in _LATER.items()),
+    )
+
+
+def _by_density(
+    patient: Measurements,
+    vertebrae: Mapping[str, Measurements],
+    quality: ScanQuality | None,
+    config: DifferentialConfig,
+) -> tuple[Finding, ...]:
+    """Return the signs that rest on a band of HU, or why the scan does not carry them."""
+    refusal = _no_density(quality)
+    if refusal is not None:
+        return (
+            not_assessed("liver_iron", refusal, ("liver_hu",)),
+            not_assessed("blood_pool_low", refusal, ("aortic_lumen_hu",)),
+            not_assessed("diffuse_osteosclerosis", refusal, ("trabecular_hu",)),
+        )
+    lumen, bone = config.blood_pool_low_hu, config.osteosclerosis_hu
+    return (
+        graded("liver_iron", patient, "liver_hu", config.liver_iron_hu, config=config),
+        graded("blood_pool_low", patient, "aortic_lumen_hu", lumen, config=config, below=True),
+        _over_vertebrae("diffuse_osteosclerosis", vertebrae, "trabecular_hu", bone, config),
+    )
+
+
+def _no_density(quality: ScanQuality | None) -> str | None:
+    """Return why bands of HU do not hold in a scan; None when they do."""
+    if quality is None:
+        return "contrast phase and tube voltage are not known"
+    if quality.contrast_state is not False:
+        state = "contrast medium in the blood" if quality.contrast_state else "contrast not known"
+        return f"judged on unenhanced series only: {state}"
+    return None if quality.at_reference_kvp else NOT_AT_REFERENCE_KVP
+
+
+def _spleen(patient: Measurements, config: DifferentialConfig) -> tuple[Finding, ...]:
+    key = "spleen_volume_ml"
+    enlarged = graded("splenomegaly", patient, key, config.spleen_enlarged_ml, config=config)
+    m = patient.get(key)
+    if m is not None and m.status == "below_detection_limit":
+        gone = boolean("spleen_absent", 0.9, (key,), config=config, reason=m.reason)
+        small = not_assessed("spleen_small_or_calcified", "no spleen was found", (key,))
+        return (enlarged, gone, small)
+    if m is None or m.value is None:
+        reason = enlarged.reason or "spleen not measured"
+        unknown = ("spleen_absent", "spleen_small_or_calcified")
+        return (enlarged, *(not_assessed(name, reason, (key,)) for name in unknown))
+    there = boolean("spleen_absent", 0.02, (key,), config=config)
+    return (enlarged, there, _small_spleen(patient, config))
+
+
+def _small_spleen(patient: Measurements, config: DifferentialConfig) -> Finding:
+    """Return whether the spleen is small; a spleen of some size may still be calcified, which nobody looked for."""
+    name, key = "spleen_small_or_calcified", "spleen_volume_ml"
+    if patient[key].status == "lower_bound":
+        return not_assessed(name, "the spleen is cut off, and calcification is not looked for", (key,))
+    small = graded(name, patient, key, config.spleen_small_ml, config=config, below=True)
+    if small.state == "absent":
+        return not_assessed(name, "not small; calcification is not looked for in this version", (key,))
+    return small
+
+
+def _liver_size(patient: Measurements, config: DifferentialConfig) -> Finding:
+    """Judge by volume; by craniocaudal extent only without one, since it spans both lobes and reads long."""
+    volume = graded("hepatomegaly", patient, "liver_volume_ml", config.liver_enlarged_ml, config=config)
+    measured = patient.get("liver_volume_ml")
+    if volume.state != "not_assessed" or (measured is not None and measured.value is not None):
+        return volume
+    return graded(
+        "hepatomegaly", patient, "liver_craniocaudal_mm", config.liver_enlarged_craniocaudal_mm, config=config
+    )
+
+
+def _effusion(patient: Measurements, config: DifferentialConfig) -> Finding:
+    """Both sides must be judged before an effusion is absent; one side is enough for present."""
+    name, keys = "pleural_effusion", ("effusion_left_ml", "effusion_right_ml")
+    sides = [graded(name, patient, key, config.effusion_ml, config=config) for key in keys]
+    return either(name, sides, config=config)
+
+
+def _coarsening(vertebrae: Mapping[str, Measurements], config: DifferentialConfig) -> Finding:
+    """Judge trabeculae against a limit that is itself uncertain: no published series gives one."""
+    limit, sd = config.coarsening_index, config.coarsening_index_sd
+    return _over_vertebrae(
+        "trabecular_coarsening", vertebrae, "coarsening_index", limit, config, threshold_sd=sd
+    )
+
+
+def _over_vertebrae(
+    name: str,
+    vertebrae: Mapping[str, Measurements],
+    key: str,
+    threshold: float,
+    config: DifferentialConfig,
+    *,
+    threshold_sd: float = 0.0,
+) -> Finding:
+    """Judge a diffuse change by the median, over vertebrae, of the probability that each lies above the threshold.
+
+    Their errors are largely common (noise estimate, kernel, calibration), so that the median keeps the uncertainty
+    of a single vertebra. Vertebrae below their detection limit count by what the limit allows.
+    """
+    read = [m[key] for m in vertebrae.values() if key in m]
+    each = [probability_above(m, threshold, config=config, threshold_sd=threshold_sd) for m in read]
+    told = [p for p in each if p is not None]
+    if len(told) < config.coarsening_min_vertebrae:
+        why = next((m.reason for m, p in zip(read, each, strict=True) if p is None and m.reason), None)
+        count = f"{len(told)} of {len(read)} vertebrae could be read; {config.coarsening_min_vertebrae} are needed"
+        return not_assessed(name, f"{count} ({why})" if why else count, (key,))
+    return boolean(name, statistics.median(told), (key,), config=config)
