@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from paraspinal.anatomy.levels import LABELS, LevelEvidence, label_probabilities, naming_posterior
+from paraspinal.errors import AnalysisError
 
 NAN = float("nan")
 
@@ -62,7 +63,7 @@ def test_spacing_alone_leans_the_right_way() -> None:
 @pytest.mark.parametrize("count", [1, 5, 13])
 def test_probabilities_sum_to_one_and_follow_one_sequence(count: int) -> None:
     found = evidence([0.5] * count)
-    assert naming_posterior(found).sum() == pytest.approx(1.0)
+    assert sum(n.probability for n in naming_posterior(found)) == pytest.approx(1.0)
     for lower, upper in zip(label_probabilities(found)[:-1], label_probabilities(found)[1:], strict=True):
         for label, p in lower.items():
             above = LABELS[LABELS.index(label) + 1]
@@ -72,3 +73,22 @@ def test_probabilities_sum_to_one_and_follow_one_sequence(count: int) -> None:
 def test_one_misread_landmark_does_not_outvote_the_ribs() -> None:
     ribs = [0, 0, 1, 1, 1, 1, 1]
     assert best(evidence(ribs, apex=2.0)) == best(evidence(ribs))
+
+
+def test_a_whole_spine_is_named_up_to_the_atlas() -> None:
+    ribs = [0.9, 0.9, *[0.0] * 5, *[1.0] * 12, *[0.0] * 7]
+    assert best(evidence(ribs)) == list(LABELS)
+    assert LABELS[-1] == "C1"
+
+
+def test_a_longer_sequence_is_named_where_it_overlaps_the_spine() -> None:
+    ribs = [NAN, 0.9, 0.9, *[0.0] * 5, *[1.0] * 12, *[0.0] * 7]
+    named = label_probabilities(evidence(ribs))
+    assert sum(named[0].values()) < 0.05  # below all names, or S2 at most
+    assert best(evidence(ribs[1:])) == [max(p, key=lambda name: p[name]) for p in named[1:]]
+
+
+def test_more_vertebrae_than_a_spine_has_are_refused_by_code() -> None:
+    with pytest.raises(AnalysisError) as caught:
+        label_probabilities(evidence([0.5] * 40))
+    assert caught.value.code == "too_many_vertebrae"

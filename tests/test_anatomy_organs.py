@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from anatomy_case import anatomy, dice, phantom
-from paraspinal.anatomy.organs import cut_sides
 
 CASES = [
     ("emh", "liver", 0.85),
@@ -39,10 +38,3 @@ def test_lungs_lie_on_their_sides() -> None:
     found = anatomy("healthy")
     x = {side: np.argwhere(found.mask(f"lung_{side}"))[:, 2].mean() for side in ("left", "right")}
     assert x["left"] > x["right"] + 30
-
-
-def test_cut_sides_names_where_the_scan_ends() -> None:
-    mask = np.zeros((5, 6, 7), bool)
-    mask[0, 2, 3] = mask[2, 2, 6] = True
-    assert cut_sides(mask) == ("inferior", "left")
-    assert cut_sides(np.zeros((3, 3, 3), bool)) == ()

@@ -143,11 +143,10 @@ def trace_spinal_canal(
     CanalTrace or None
         None where no stretch of spine of ``min_spine_mm`` is found.
     """
-    x0, x1, middle = _central_columns(body, grid, half_width_mm=config.canal_half_width_mm)
+    x0, x1, off_centre = _central_columns(body, grid, config=config)
     box = (slice(None), slice(None), slice(x0, x1))
     score = canal_score(hu[box], bone[box], body[box], grid, config=config)
-    off_centre = (np.arange(x0, x1) - middle) * grid.spacing_mm[2] / config.canal_half_width_mm
-    gain = score - config.canal_min_score - config.canal_off_centre_cost * off_centre.astype(np.float32) ** 2
+    gain = score - config.canal_min_score - config.canal_off_centre_cost * off_centre**2
     best = best_path(gain, reach=2, slope_cost=config.canal_slope_cost)
     first, last = best.first, best.first + len(best.yx) - 1
     if (last - first + 1) * grid.spacing_mm[0] < config.min_spine_mm * 0.9:
@@ -160,15 +159,35 @@ def trace_spinal_canal(
     return CanalTrace(first, smooth, np.clip(raw / 1.3, 0, 1))
 
 
-def _central_columns(body: BoolArray, grid: Geometry, *, half_width_mm: float) -> tuple[int, int, float]:
-    """Columns around the body's middle, where the spine can be, and that middle (index x)."""
+def _central_columns(
+    body: BoolArray, grid: Geometry, *, config: AnatomyConfig
+) -> tuple[int, int, npt.NDArray[np.float32]]:
+    """Columns around the body's middle, where the spine can be, and their distance from it relative to the band's.
+
+    Where the field of view cuts the body on one side only, its middle is not known: every column may hold the spine.
+    """
+    width = body.shape[2]
     xs = np.flatnonzero(body.any(axis=(0, 1)))
-    if xs.size == 0:
-        return 0, body.shape[2], body.shape[2] / 2
+    if xs.size == 0 or _cut_on_one_side(body, config.canal_cut_share):
+        return 0, width, np.zeros(width, np.float32)
     weight = body.sum(axis=(0, 1))
-    middle = float((weight * np.arange(body.shape[2])).sum() / weight.sum())
-    half = half_width_mm / grid.spacing_mm[2]
-    return max(0, int(middle - half)), min(body.shape[2], int(middle + half) + 1), middle
+    middle = float((weight * np.arange(width)).sum() / weight.sum())
+    half = config.canal_half_width_mm / grid.spacing_mm[2]
+    x0, x1 = max(0, int(middle - half)), min(width, int(middle + half) + 1)
+    return x0, x1, ((np.arange(x0, x1) - middle) / half).astype(np.float32)
+
+
+def _cut_on_one_side(body: BoolArray, share: float) -> bool:
+    """Tell whether the body ends in an upright wall on the left or on the right, and not on both."""
+    height = max(1, int(body.any(axis=2).sum()))
+    ends = [int(np.diff(body, axis=2, prepend=False, append=False)[:, :, x].sum()) for x in _ends(body)]
+    return bool((np.array(ends) > share * height).sum() == 1)
+
+
+def _ends(body: BoolArray) -> tuple[int, int]:
+    """Index of the border before the first and after the last column that holds body."""
+    xs = np.flatnonzero(body.any(axis=(0, 1)))
+    return int(xs[0]), int(xs[-1]) + 1
 
 
 def _smooth_path(values: npt.NDArray[np.float64], sigma: float) -> npt.NDArray[np.float64]:

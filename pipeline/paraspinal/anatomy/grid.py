@@ -41,14 +41,19 @@ def axis_weights(old: int, new: int) -> sparse.csr_matrix:
 
 def to_working_grid(volume: CTVolume, grid: Geometry, *, threads: int = 2) -> Float32Volume:
     """Average HU onto `grid` (same box as the volume); float32 [z, y, x]."""
+    return average_onto(volume.hu, grid, threads=threads)
+
+
+def average_onto(values: npt.NDArray[Any], grid: Geometry, *, threads: int = 2) -> Float32Volume:
+    """Average a native array [z, y, x] onto `grid`, which covers the same box; float32."""
     nz, ny, nx = grid.shape
-    plane = np.empty((volume.hu.shape[0], ny, nx), np.float32)
+    plane = np.empty((values.shape[0], ny, nx), np.float32)
 
     def shrink(z: int) -> None:
-        cv2.resize(volume.hu[z].astype(np.float32), (nx, ny), dst=plane[z], interpolation=cv2.INTER_AREA)
+        cv2.resize(values[z].astype(np.float32), (nx, ny), dst=plane[z], interpolation=cv2.INTER_AREA)
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(shrink, range(volume.hu.shape[0])))
+        list(pool.map(shrink, range(values.shape[0])))
     if nz == plane.shape[0]:
         return plane
     weights = axis_weights(plane.shape[0], nz)

@@ -1,6 +1,6 @@
 """The names of the vertebrae, with probabilities.
 
-Every possible naming of the found sequence (its lowest vertebra being C3 … S2) is scored by independent evidence:
+Every possible naming of the found sequence (from S2 up to C1) is scored by independent evidence:
 ribs per vertebra, the sacrum's wings, the lung's apex and base, and the spacing pattern. The posterior over namings
 gives each vertebra its label probabilities; nothing is forced.
 """
@@ -12,17 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from paraspinal.errors import AnalysisError
+
 LABELS: tuple[str, ...] = (
     "S2",
     "S1",
     *(f"L{n}" for n in range(5, 0, -1)),
     *(f"T{n}" for n in range(12, 0, -1)),
-    *(f"C{n}" for n in range(7, 2, -1)),
+    *(f"C{n}" for n in range(7, 0, -1)),
 )
 """Caudal first."""
 
 VERTEBRA_NUMBERS = {label: 25 + k for k, label in enumerate(LABELS)}
-"""TotalSegmentator's numbers (`total` task): S2 takes the sacrum's 25, S1 26, L5 27 … T1 43, C7 44 …"""
+"""TotalSegmentator's numbers (`total` task): S2 takes the sacrum's 25, S1 26, L5 27 … T1 43, C7 44 … C1 50."""
 
 UNCERTAIN_NUMBERS = tuple(range(210, 210 + len(LABELS)))
 """Numbers of vertebrae whose level is uncertain, caudal first."""
@@ -34,7 +36,7 @@ _RELATIVE_SPACING = dict(zip(LABELS, (
     1.0, 1.15,  # S2, S1
     1.45, 1.47, 1.46, 1.42, 1.36,  # L5 … L1
     1.28, 1.18, 1.12, 1.08, 1.04, 1.0, 0.97, 0.94, 0.92, 0.89, 0.84, 0.80,  # T12 … T1
-    0.74, 0.72, 0.71, 0.71, 0.71,  # C7 … C3
+    0.74, 0.72, 0.71, 0.71, 0.71, 0.9, 0.7,  # C7 … C1
 ), strict=True))
 # fmt: on
 _SPACING_SD, _SCALE_SD, _T7_MM = 0.08, 0.15, 24.5
@@ -73,34 +75,64 @@ class LevelEvidence:
     carina: float = float("nan")
 
 
-def naming_posterior(evidence: LevelEvidence) -> npt.NDArray[np.float64]:
-    """Posterior probability of each label index for the lowest vertebra (flat prior over what fits)."""
-    count = len(evidence.rib)
-    score = np.full(len(LABELS), -np.inf)
-    for first in range(len(LABELS) - count + 1):
-        score[first] = _log_likelihood(evidence, first)
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """One way to name the sequence: vertebra k is ``LABELS[first + k]`` where that exists, and its probability."""
+
+    first: int
+    probability: float
+
+
+_MOST_UNNAMED = 3  # sacral pieces below S2, the skull base: more than these are no spine
+
+
+def naming_posterior(evidence: LevelEvidence) -> tuple[Naming, ...]:
+    """Posterior over all namings (flat prior over what fits).
+
+    A sequence that is longer than the list of names is scored by its overlap with it; what lies beyond has no name.
+
+    Raises
+    ------
+    AnalysisError
+        ``too_many_vertebrae`` when the sequence is longer than any spine.
+    """
+    spare = len(LABELS) - len(evidence.rib)
+    if spare < -_MOST_UNNAMED:
+        raise AnalysisError(
+            f"{len(evidence.rib)} vertebrae were found, more than a spine has.",
+            code="too_many_vertebrae",
+            remedy="Check that the slice spacing is right and that the series shows one patient once.",
+        )
+    places = range(spare + 1) if spare >= 0 else range(spare, 1)
+    score = np.array([_log_likelihood(evidence, first) for first in places])
     weight = np.exp(score - score.max())
-    return np.asarray(weight / weight.sum())
+    return tuple(Naming(first, float(p)) for first, p in zip(places, weight / weight.sum(), strict=True))
 
 
 def label_probabilities(evidence: LevelEvidence) -> list[dict[str, float]]:
-    """Return {label: probability} per vertebra, caudal first, without entries below 0.5 %."""
+    """Return {label: probability} per vertebra, caudal first, without entries below 0.5 %.
+
+    Empty for a vertebra that lies beyond all names.
+    """
     posterior = naming_posterior(evidence)
     out = []
     for k in range(len(evidence.rib)):
         named = {
-            LABELS[i + k]: float(p) for i, p in enumerate(posterior) if p >= 0.005 and i + k < len(LABELS)
+            LABELS[n.first + k]: n.probability
+            for n in posterior
+            if n.probability >= 0.005 and 0 <= n.first + k < len(LABELS)
         }
-        total = sum(named.values())
+        total = sum(n.probability for n in posterior if n.probability >= 0.005)
         out.append({label: p / total for label, p in sorted(named.items(), key=lambda item: -item[1])})
     return out
 
 
 def _log_likelihood(evidence: LevelEvidence, first: int) -> float:
-    labels = LABELS[first : first + len(evidence.rib)]
-    total = _bernoulli(evidence.rib, np.array([_RIB.get(label, 0.015) for label in labels]))
-    total += _bernoulli(evidence.sacral, np.array([_SACRUM.get(label, 0.005) for label in labels]))
-    total += _spacing(evidence.spacing_mm, labels)
+    named = slice(max(0, -first), len(LABELS) - first)
+    labels = LABELS[max(0, first) : first + len(evidence.rib)]
+    total = _bernoulli(evidence.rib[named], np.array([_RIB.get(label, 0.015) for label in labels]))
+    total += _bernoulli(evidence.sacral[named], np.array([_SACRUM.get(label, 0.005) for label in labels]))
+    total += _spacing(evidence.spacing_mm[named], labels)
     for seen, expected, spread in (
         (evidence.apex, _APEX, _APEX_SD),
         (evidence.recess, _RECESS, _RECESS_SD),

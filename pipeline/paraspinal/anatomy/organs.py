@@ -38,16 +38,20 @@ def even_tissue(
     hu: npt.NDArray[np.float32],
     body: BoolArray,
     excluded: BoolArray,
+    padding: BoolArray,
     grid: Geometry,
     *,
     config: AnatomyConfig,
 ) -> SoftTissue:
-    """Find even soft tissue of the working grid ([z, y, x])."""
+    """Find even soft tissue of the working grid ([z, y, x]).
+
+    The body's wall is left out, but not where `padding` cuts the body: there the organ itself meets the end.
+    """
     smooth = ndimage.gaussian_filter(np.clip(hu, -200, 300), 3.0 / np.asarray(grid.spacing_mm))
     steep = np.sqrt(sum(g**2 for g in np.gradient(smooth)))
     low, high = config.organ_hu
     inside = (smooth > low) & (smooth < high) & (steep < config.organ_gradient_hu)
-    allowed = erode(body, config.body_wall_mm, grid.spacing_mm) & ~excluded
+    allowed = erode(body | padding, config.body_wall_mm, grid.spacing_mm) & body & ~excluded
     return SoftTissue(smooth, inside & allowed, allowed)
 
 
@@ -158,15 +162,14 @@ def _split(
 def _judged(mask: BoolArray, grid: Geometry, limits_ml: tuple[float, float], spill: float) -> FoundOrgan:
     """Withdraw an organ of the wrong size, or of which too much lies where it cannot be: it ran into a neighbour."""
     volume = float(mask.sum()) * grid.voxel_ml
-    cut = cut_sides(mask)
     confidence = float(np.clip(0.9 - _SPILL_WEIGHT * spill, 0.1, 0.9))
     if not limits_ml[0] <= volume <= limits_ml[1]:
         reason = f"the tissue grown at its place measures {volume:.0f} mL"
-        return FoundOrgan(None, Organ("indeterminate", 0.3, cut, reason))
+        return FoundOrgan(None, Organ("indeterminate", 0.3, reason=reason))
     if confidence < 0.5:
         reason = "it could not be told from its neighbours"
-        return FoundOrgan(None, Organ("indeterminate", confidence, cut, reason))
-    return FoundOrgan(mask, Organ("present", confidence, cut))
+        return FoundOrgan(None, Organ("indeterminate", confidence, reason=reason))
+    return FoundOrgan(mask, Organ("present", confidence))
 
 
 def _share(mask: BoolArray, elsewhere: BoolArray) -> float:
@@ -203,16 +206,3 @@ def refine_organ(
     level = float(np.median(light[inner if inner.any() else mask]))
     like = np.abs(light - level) < 1.6 * config.organ_band_hu
     return np.asarray((mask | dilate(mask, 5.0, grid.spacing_mm)) & like & free)
-
-
-def cut_sides(mask: BoolArray) -> tuple[str, ...]:
-    """Names of the sides at which a structure reaches the end of the scan."""
-    planes = {
-        "inferior": mask[0],
-        "superior": mask[-1],
-        "anterior": mask[:, 0],
-        "posterior": mask[:, -1],
-        "right": mask[:, :, 0],
-        "left": mask[:, :, -1],
-    }
-    return tuple(name for name, plane in planes.items() if plane.any())

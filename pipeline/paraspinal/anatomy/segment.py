@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,17 +16,19 @@ from paraspinal.anatomy.cage import inside_cage
 from paraspinal.anatomy.canal import CanalTrace, canal_mask, trace_spinal_canal
 from paraspinal.anatomy.coordinates import SpineCoordinates, spine_coordinates
 from paraspinal.anatomy.discs import DiscBorders, find_disc_borders, spine_signals
+from paraspinal.anatomy.extent import cut_sides, padding_on
 from paraspinal.anatomy.grid import Float32Volume, halved, to_working_grid, working_grid
 from paraspinal.anatomy.labels import assemble_labels, vertebra_numbers
+from paraspinal.anatomy.levels import LABELS, LevelEvidence
 from paraspinal.anatomy.morphology import dilate
-from paraspinal.anatomy.organs import cut_sides, even_tissue, find_liver, find_spleen, refine_organ
+from paraspinal.anatomy.organs import even_tissue, find_liver, find_spleen, refine_organ
 from paraspinal.anatomy.ribs import RibCage, find_ribs, thin_bone
 from paraspinal.anatomy.straighten import SpineFrame, spine_frame
 from paraspinal.anatomy.types import Anatomy, Organ, Vertebra
 from paraspinal.anatomy.vertebrae import name_vertebrae, read_level_evidence
 from paraspinal.config import AnatomyConfig
 from paraspinal.errors import AnalysisError
-from paraspinal.volume import BoolArray, CTVolume, Geometry
+from paraspinal.volume import BoolArray, CTVolume, Geometry, Index3, Region
 
 Progress = Callable[[str], None]
 
@@ -62,8 +64,9 @@ def segment_anatomy(
     tell = progress or (lambda _: None)
     grid = working_grid(volume.geometry, spacing_mm=config.working_spacing_mm)
     hu = to_working_grid(volume, grid)
+    padding = padding_on(volume, grid)
     tell("body and spinal canal")
-    body = segment_body(hu, grid, config=config)
+    body = segment_body(hu, grid, config=config) & ~padding
     bone = (hu > config.bone_threshold_hu) & body
     spine = _trace_spine(hu, bone, body, grid, config=config)
     tell("lungs and ribs")
@@ -71,11 +74,25 @@ def segment_anatomy(
     ribs = find_ribs(hu, spine.where, grid, config=config)
     tell("vertebral levels")
     evidence = read_level_evidence(
-        spine.borders, ribs, bone, air.lungs, air.carina_z, spine.frame, spine.where, grid, config=config
+        spine.borders,
+        ribs,
+        bone,
+        air.lungs,
+        padding,
+        air.carina_z,
+        spine.frame,
+        spine.where,
+        grid,
+        config=config,
     )
     vertebrae = name_vertebrae(spine.borders, evidence, spine.frame, grid, config=config)
     tell("vessels and organs")
-    masks, organs = _soft_structures(hu, body, bone, air, ribs, spine, vertebrae, grid, config=config)
+    masks = _soft_structures(hu, body, bone, air, ribs, spine, vertebrae, grid, config=config)
+    masks["padding"] = padding
+    found, states = _liver_and_spleen(hu, masks, spine.where, grid, config=config)
+    masks |= found
+    organs = {name: _simple(masks, name, config=config) for name in ("lung_left", "lung_right", "aorta")}
+    organs |= {name: _cut(organ, masks, name, config=config) for name, organ in states.items()}
     numbers = vertebra_numbers(spine.where, spine.borders, vertebrae, spine.frame)
     labels = assemble_labels(masks, numbers, spine.where, spine.borders, grid)
     points = np.column_stack([np.arange(spine.trace.first, spine.trace.last + 1), spine.trace.points_yx])
@@ -89,7 +106,19 @@ def segment_anatomy(
         organs=organs,
         spine=spine.where,
         spine_length_mm=spine.frame.length_mm,
+        notes=_notes(vertebrae, spine.borders, evidence),
     )
+
+
+def _notes(vertebrae: tuple[Vertebra, ...], borders: DiscBorders, evidence: LevelEvidence) -> tuple[str, ...]:
+    notes = []
+    if not np.isfinite(evidence.rib).any():
+        notes.append(
+            "No rib could be looked for: the scan does not reach far enough to the side, or is too short."
+        )
+    if len(borders.s_mm) - 1 > len(LABELS):
+        notes.append("More vertebrae were found than have names; those at the end are left out.")
+    return tuple(notes)
 
 
 def _trace_spine(
@@ -122,7 +151,7 @@ def _soft_structures(
     grid: Geometry,
     *,
     config: AnatomyConfig,
-) -> tuple[dict[str, BoolArray], dict[str, Organ]]:
+) -> dict[str, BoolArray]:
     where = spine.where
     aorta = _aorta(hu, spine, vertebrae, grid, config=config)
     midline = spine.trace.at(np.arange(grid.shape[0]))[:, 1]
@@ -149,14 +178,13 @@ def _soft_structures(
         "ribs": rib_mask,
         "thoracic_cavity": cage,
     }
-    organs = {"lung_left": _simple(left), "lung_right": _simple(right), "aorta": _simple(aorta)}
     if aorta.any():
         masks["aorta"] = aorta
-    excluded = bone | column | air.lungs | dilate(aorta | thin, 2.0, grid.spacing_mm)
     # The muscles of the back are as even and as dense as an organ.
-    excluded[where.box] |= (where.anterior < -12.0) & (np.abs(where.left) < 62.0)
-    found, states = _liver_and_spleen(hu, body, excluded, cage, where, grid, config=config)
-    return masks | found, organs | states
+    back = np.zeros(grid.shape, bool)
+    back[where.box] = (where.anterior < -12.0) & (np.abs(where.left) < 62.0)
+    excluded = bone | column | air.lungs | dilate(aorta | thin, 2.0, grid.spacing_mm) | back
+    return masks | {"no_organ": excluded}
 
 
 def _aorta(
@@ -173,18 +201,16 @@ def _aorta(
     if track is None:
         return mask
     mask[spine.where.box] = aorta_mask(track, hu, spine.where, config=config)
-    top = [v.top_mm for v in vertebrae if v.label == "T4"]
-    if top:
-        height = grid.to_lps(np.column_stack([np.arange(grid.shape[0]), np.zeros((grid.shape[0], 2))]))[:, 2]
-        mask[height > top[0]] = False
+    for vertebra in vertebrae:
+        if vertebra.label == "T4":  # by arc length: slices of an oblique volume do not follow the levels
+            top = float(spine.borders.s_mm[spine.borders.s_mm > vertebra.s_mm].min())
+            mask[spine.where.box] &= spine.where.s <= top
     return mask
 
 
 def _liver_and_spleen(
     hu: Float32Volume,
-    body: BoolArray,
-    excluded: BoolArray,
-    cage: BoolArray,
+    seen: dict[str, BoolArray],
     where: SpineCoordinates,
     grid: Geometry,
     *,
@@ -193,11 +219,18 @@ def _liver_and_spleen(
     """Find both on a grid of twice the spacing, which is fine enough for organs, and refine the border."""
     coarse = halved(grid)
     half = where.halved()
+    body, excluded = seen["body"], seen.pop("no_organ")
     tissue = even_tissue(
-        coarse.mean(hu), coarse.most(body), coarse.any(excluded), coarse.geometry, config=config
+        coarse.mean(hu),
+        coarse.most(body),
+        coarse.any(excluded),
+        coarse.most(seen["padding"]),
+        coarse.geometry,
+        config=config,
     )
     liver = find_liver(tissue, half, coarse.geometry, config=config)
-    spleen = find_spleen(tissue, coarse.most(cage), liver.mask, half, coarse.geometry, config=config)
+    cage = coarse.most(seen["thoracic_cavity"])
+    spleen = find_spleen(tissue, cage, liver.mask, half, coarse.geometry, config=config)
     masks: dict[str, BoolArray] = {}
     for name, found in (("liver", liver), ("spleen", spleen)):
         if found.mask is not None:
@@ -214,11 +247,28 @@ def _lowest_thoracic(vertebrae: tuple[Vertebra, ...]) -> float:
     return min(thoracic, default=min((v.s_mm for v in vertebrae), default=0.0))
 
 
-def _simple(mask: npt.NDArray[np.bool_]) -> Organ:
+def _simple(masks: Mapping[str, BoolArray], name: str, *, config: AnatomyConfig) -> Organ:
     """Presence of a structure whose absence from the picture proves nothing."""
-    if not mask.any():
+    if name not in masks or not masks[name].any():
         return Organ("indeterminate", 0.5, reason="not found in the scanned part of the body")
-    return Organ("present", 0.9, cut_sides(mask))
+    return _cut(Organ("present", 0.9), masks, name, config=config)
+
+
+def _cut(organ: Organ, masks: Mapping[str, BoolArray], name: str, *, config: AnatomyConfig) -> Organ:
+    """Name the sides on which the scan cuts an organ that was found."""
+    if name not in masks or not masks[name].any():
+        return organ
+    mask, reach = masks[name], config.cut_margin_voxels
+    along = reach
+    if name == "aorta":  # its track is smooth and may end a little before the scan does
+        along = max(reach, round(config.aorta_cut_mm / config.working_spacing_mm))
+    sides = cut_sides(Region.of(mask), _shape(mask), masks["padding"], margin=(along, reach, reach))
+    return replace(organ, truncated=sides)
+
+
+def _shape(mask: BoolArray) -> Index3:
+    z, y, x = mask.shape
+    return (z, y, x)
 
 
 def native_labels(anatomy: Anatomy, volume: CTVolume) -> npt.NDArray[np.uint16]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paraspinal.anatomy.coordinates import SpineCoordinates
+from paraspinal.anatomy.levels import UNCERTAIN_NUMBERS
 from paraspinal.result import Presence
 from paraspinal.volume import BoolArray, FloatArray, Geometry, LabelMap
 
@@ -33,6 +34,11 @@ class Vertebra:
     evidence: tuple[str, ...] = ()
     truncated: tuple[str, ...] = ()
 
+    @property
+    def level_uncertain(self) -> bool:
+        """Tell whether the name is too doubtful for the label map to carry a vertebra's number."""
+        return self.number in UNCERTAIN_NUMBERS
+
 
 @dataclass(frozen=True, slots=True)
 class Organ:
@@ -49,10 +55,10 @@ class Anatomy:
     """Structures on the working grid (coarse, isotropic, axes of the canonical volume).
 
     ``geometry`` is the working grid; ``hu`` the CT averaged onto it (float32 [z, y, x]); ``masks`` holds what
-    was found, overlap allowed, under these names: body, lungs, lung_left, lung_right, trachea, bone, canal,
-    vertebrae, ribs, thoracic_cavity (inside of the chest wall), aorta, liver, spleen, effusion_left,
-    effusion_right, muscle_left, muscle_right (what was not found is absent). ``labels`` is the exclusive label
-    map of the same grid. ``spine`` gives voxels their place along and beside the canal,
+    was found, overlap allowed, under these names: padding (outside the reconstructed field), body, lungs, lung_left,
+    lung_right, gas (air that is no lung), bone, canal, column (bodies and discs), ribs, thoracic_cavity (inside of
+    the chest wall), aorta, liver, spleen (what was not found is absent). ``labels`` is the exclusive label map of
+    the same grid. ``spine`` gives voxels their place along and beside the canal,
     of which ``spine_length_mm`` were traced. ``centreline_lps_mm``
     has shape (n, 3), cranial first, one point per working slice in which the canal was traced.
     """

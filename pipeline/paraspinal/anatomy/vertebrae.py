@@ -24,6 +24,7 @@ def read_level_evidence(
     ribs: RibCage,
     bone: BoolArray,
     lungs: BoolArray,
+    padding: BoolArray,
     carina_z: float | None,
     frame: SpineFrame,
     where: SpineCoordinates,
@@ -31,21 +32,54 @@ def read_level_evidence(
     *,
     config: AnatomyConfig,
 ) -> LevelEvidence:
-    """Read ribs, sacral wings, spacing, lung ends and carina per vertebra (caudal first)."""
+    """Read ribs, sacral wings, spacing, lung ends and carina per vertebra (caudal first).
+
+    What the field of view does not show says nothing: ribs and lung ends are read only where it reaches as far to the
+    side as a rib must (``rib_sure_reach_mm``).
+    """
     low, high = borders.s_mm[:-1], borders.s_mm[1:]
     pedicle = low + _PEDICLE_HEIGHT * (high - low)
     sacral = _sacral_wings(bone[where.box], where, low, high)
-    rib = _rib_probability(pedicle, ribs, frame.length_mm, config=config)
+    field = _field_mm(pedicle, padding[where.box], where)
+    rib = _rib_probability(pedicle, ribs, field, frame.length_mm, config=config)
     whole = (low >= -3.0) & (high <= frame.length_mm + 3.0)
+    wide = np.all(field >= config.rib_sure_reach_mm, axis=0)
     apex, recess = _lung_ends(lungs[where.box], frame, where, borders)
+    apex, recess = (_if_wide(end, wide) for end in (apex, recess))
     carina = float("nan")
     if carina_z is not None:
         carina = _vertebra_index(carina_z * grid.spacing_mm[0], frame, borders)
     return LevelEvidence(np.where(whole, high - low, np.nan), rib, sacral, apex, recess, carina)
 
 
+def _field_mm(
+    pedicle: npt.NDArray[np.float64], padding: BoolArray, where: SpineCoordinates
+) -> npt.NDArray[np.float64]:
+    """How far the scan reaches to the left and right of the canal at each pedicle, [side, vertebra], mm."""
+    out = np.zeros((2, len(pedicle)))
+    depth = ~padding & (np.abs(where.anterior) < 20.0)
+    for k, s in enumerate(pedicle):
+        lateral = where.left[depth & (np.abs(where.s - s) < 4.0)]
+        if lateral.size:
+            out[:, k] = max(0.0, float(lateral.max())), max(0.0, -float(lateral.min()))
+    return out
+
+
+def _if_wide(end: float, wide: npt.NDArray[np.bool_]) -> float:
+    """Return the place of a lung's end, NaN where the field of view is too narrow there to show it."""
+    if not np.isfinite(end):
+        return end
+    near = wide[np.clip([int(np.floor(end)), int(np.ceil(end))], 0, len(wide) - 1)]
+    return end if near.all() else float("nan")
+
+
 def _rib_probability(
-    pedicle: npt.NDArray[np.float64], ribs: RibCage, length_mm: float, *, config: AnatomyConfig
+    pedicle: npt.NDArray[np.float64],
+    ribs: RibCage,
+    field_mm: npt.NDArray[np.float64],
+    length_mm: float,
+    *,
+    config: AnatomyConfig,
 ) -> npt.NDArray[np.float64]:
     """Probability that each vertebra bears ribs: mean over sides of how far its bone reaches beyond a process."""
     out = np.zeros((2, len(pedicle)))
@@ -56,7 +90,9 @@ def _rib_probability(
             continue
         side = 0 if neck.side == "left" else 1
         out[side, k] = max(out[side, k], np.clip((neck.reach_mm - lowest + 2.0) / (sure - lowest), 0.0, 1.0))
-    rib = out.mean(axis=0)
+    shown = field_mm >= sure
+    rib = np.where(shown, out, 0.0).sum(axis=0) / np.maximum(shown.sum(axis=0), 1)
+    rib[~shown.any(axis=0)] = np.nan
     outside = (pedicle < 4.0) | (pedicle > length_mm - 2.0)
     rib[outside] = np.nan
     # Ribs slope down: next to the lower end of the scan they leave it before they reach far.
@@ -123,6 +159,8 @@ def name_vertebrae(
     out = []
     for k, probabilities in enumerate(named):
         low, high = float(borders.s_mm[k]), float(borders.s_mm[k + 1])
+        if not probabilities:
+            continue
         if min(high, frame.length_mm) - max(low, 0.0) < config.min_vertebra_share * (high - low):
             continue
         label = max(probabilities, key=lambda name: probabilities[name])
@@ -143,7 +181,7 @@ def name_vertebrae(
                 top_mm=float(top[2]),
                 bottom_mm=float(bottom[2]),
                 s_mm=0.5 * (low + high),
-                number=label_number(label, float(probabilities[label]), k),
+                number=label_number(label, float(probabilities[label]), k, config=config),
                 confidence=float(probabilities[label]),
                 evidence=_evidence_words(evidence, k),
                 truncated=cut,
@@ -152,12 +190,13 @@ def name_vertebrae(
     return tuple(out[::-1])
 
 
-def label_number(label: str, probability: float, place: int) -> int:
+def label_number(label: str, probability: float, place: int, *, config: AnatomyConfig) -> int:
     """Return the label-map number: the name's own, or one that says that the level is uncertain.
 
     A wrong vertebra number in a label map is used without anybody asking for its probability.
     """
-    return VERTEBRA_NUMBERS[label] if probability >= 0.5 else UNCERTAIN_NUMBERS[place]
+    sure = probability >= config.min_level_confidence
+    return VERTEBRA_NUMBERS[label] if sure else UNCERTAIN_NUMBERS[min(place, len(UNCERTAIN_NUMBERS) - 1)]
 
 
 def _evidence_words(evidence: LevelEvidence, k: int) -> tuple[str, ...]:

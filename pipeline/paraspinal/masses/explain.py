@@ -30,6 +30,7 @@ class RegionFacts:
     borders on lung or fat. ``mirror_share``: share of it whose mirror image across the spine is soft
     tissue, too, and ``mirror_radius_mm`` how thick that tissue is there.
     ``organ``: the organ it was segmented as.
+    ``lumbar``: below the upper end of psoas, by the likeliest names; ``lumbar_probability``: by all names.
     ``joined_neck``: width of its widest contact with other soft tissue of like HU, relative to its own radius.
     """
 
@@ -51,6 +52,7 @@ class RegionFacts:
     joined_neck: float
     lumbar: bool
     deep_lumbar: bool
+    lumbar_probability: float
 
 
 def describe_regions(
@@ -63,7 +65,7 @@ def describe_regions(
     dark = ndimage.binary_dilation(dark, iterations=2)
     levels = _tissue_levels(regions, anatomy)
     depth = distance_inside(np.isfinite(levels), anatomy.geometry.spacing_mm)
-    psoas = _psoas_top(anatomy)
+    psoas = psoas_top_s(anatomy)
     out = []
     boxes = ndimage.find_objects(regions.labels)
     for label, box in enumerate(boxes, start=1):
@@ -94,6 +96,7 @@ def describe_regions(
                 joined_neck=_widest_neck(label, box, regions, depth, levels, config=config),
                 lumbar=float(s.mean()) < psoas,
                 deep_lumbar=float(s.mean()) < psoas - _BELOW_L1_MM,
+                lumbar_probability=_lumbar_probability(anatomy, float(s.mean())),
             )
         )
     return out
@@ -115,7 +118,7 @@ def explain(
     if facts.zone_share < config.min_zone_share:
         return _larger_structure(facts, anatomy, config=config)
     if facts.gap_mm > config.max_gap_mm:
-        return _beside(facts)
+        return _beside(facts, anatomy)
     limit = config.part_neck if facts.organ is None else config.organ_part_neck
     if facts.joined_neck > limit:
         return _part_of_neighbour(facts, anatomy)
@@ -158,7 +161,11 @@ def _part_of_neighbour(facts: RegionFacts, anatomy: Anatomy) -> Explanation:
     return Explanation(side, f"corner of the {side}, kidney or stomach", 0.4)
 
 
-def _beside(facts: RegionFacts) -> Explanation:
+def _beside(facts: RegionFacts, anatomy: Anatomy) -> Explanation:
+    if abs(facts.left_mm) > 28.0 and facts.s_mm > diaphragm_s(anatomy):
+        return Explanation(
+            "consolidation", "consolidated lung, fluid or mass of the lung beside the spine", 0.4
+        )
     if abs(facts.left_mm) > 28.0:
         return Explanation("kidney", "kidney, adrenal or organ that does not touch the column", 0.6)
     return Explanation("oesophagus", "prevertebral structure that does not touch the column", 0.6)
@@ -166,10 +173,12 @@ def _beside(facts: RegionFacts) -> Explanation:
 
 def _muscle(facts: RegionFacts, anatomy: Anatomy, *, config: MassConfig) -> Explanation | None:
     """Psoas: beside lumbar vertebrae, and there is as much of it on the other side."""
-    if facts.s_mm > _psoas_top(anatomy):
+    if facts.s_mm > psoas_top_s(anatomy):
         return None
     like_other_side = facts.radius_mm < config.psoas_ratio * facts.mirror_radius_mm
     if facts.mirror_share > config.psoas_mirror_share and like_other_side:
+        if facts.lumbar_probability <= 1.0 - config.maybe_lumbar:
+            return Explanation("psoas", "psoas, or masses on both sides of a thoracic vertebra", 0.4)
         return Explanation("psoas", "psoas muscle, matched by the other side", 0.7)
     if facts.radius_mm < config.lumbar_min_radius_mm:
         return Explanation("muscle", "muscle or vessel beside a lumbar vertebra, too thin to tell", 0.4)
@@ -249,19 +258,33 @@ def _level_s(anatomy: Anatomy, label: str) -> float | None:
 
 
 def diaphragm_s(anatomy: Anatomy) -> float:
-    """Arc length above which the space beside the spine is thoracic: the lowest aerated lung there, else T12."""
+    """Arc length above which the space beside the spine is thoracic.
+
+    T12, or the lowest aerated lung where that reaches lower: fluid and collapse lift the lung's end, but not the
+    diaphragm's insertion. Without T12 a spine of thoracic vertebrae lies above it, one of lumbar vertebrae below.
+    """
     where = anatomy.spine
+    level = _level_s(anatomy, "T12")
+    if level is None:
+        level = -np.inf if any(v.label.startswith("T") for v in anatomy.vertebrae) else np.inf
     beside = anatomy.mask("lungs")[where.box] & (np.abs(where.left) < 70.0) & (np.abs(where.anterior) < 35.0)
     if int(beside.sum()) > 200:
-        return float(np.percentile(where.s[beside], 1))
-    level = _level_s(anatomy, "T12")
-    return float("inf") if level is None else level
+        level = min(level, float(np.percentile(where.s[beside], 1)))
+    return float(level)
 
 
-def _psoas_top(anatomy: Anatomy) -> float:
-    """Arc length of the middle of L1: psoas begins there."""
+def _lumbar_probability(anatomy: Anatomy, s: float) -> float:
+    """Probability that the vertebra at arc length `s` is a lumbar or sacral one, over all namings."""
+    nearest = min(anatomy.vertebrae, key=lambda v: abs(v.s_mm - s), default=None)
+    if nearest is None:
+        return 0.5
+    return float(sum(p for label, p in nearest.label_probabilities.items() if label[0] in "LS"))
+
+
+def psoas_top_s(anatomy: Anatomy) -> float:
+    """Arc length of the upper end of psoas: the middle of L1, or the top of the highest lumbar vertebra seen."""
     level = _level_s(anatomy, "L1")
     if level is not None:
         return level + 12.0
-    lowest = min((v.s_mm for v in anatomy.vertebrae), default=0.0)
-    return -np.inf if any(v.label.startswith("T") for v in anatomy.vertebrae) else lowest
+    tops = [v.s_mm + 0.5 * abs(v.top_mm - v.bottom_mm) for v in anatomy.vertebrae if v.label[0] == "L"]
+    return max(tops, default=-np.inf)

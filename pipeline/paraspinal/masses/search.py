@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from paraspinal.anatomy.morphology import dilate
+from paraspinal.anatomy.extent import cut_by_scan
+from paraspinal.anatomy.morphology import dilate, largest
 from paraspinal.anatomy.types import Anatomy, Vertebra
 from paraspinal.config import MassConfig
 from paraspinal.masses.borders import native_region
 from paraspinal.masses.candidates import SoftRegions, soft_regions
 from paraspinal.masses.compartments import Compartments, paravertebral_compartments
 from paraspinal.masses.coverage import assess_coverage
-from paraspinal.masses.explain import Explanation, RegionFacts, describe_regions, diaphragm_s, explain
+from paraspinal.masses.explain import Explanation, RegionFacts, describe_regions, explain
+from paraspinal.masses.hidden import hidden_tissue
 from paraspinal.masses.types import Mass, MassSearch
 from paraspinal.result import ExplainedAway, Side
 from paraspinal.volume import BoolArray, CTVolume, Region
-
-_HIDING = ("effusion", "consolidation", "collapse", "liver", "spleen")
-"""What hides a mass of like density above the diaphragm; below, organs beside the column are where they belong."""
 
 _SUREST = 0.95  # no rule of ours is surer than this (engineering default)
 
@@ -37,26 +37,13 @@ def find_masses(volume: CTVolume, anatomy: Anatomy, *, config: MassConfig | None
     regions = soft_regions(anatomy, places, config=config)
     facts = describe_regions(regions, anatomy, places, config=config)
     verdicts = [(f, explain(f, anatomy, places, config=config)) for f in facts]
-    hidden = _hiding(verdicts, regions, anatomy)
+    hidden = hidden_tissue(volume, anatomy, regions, verdicts, config=config)
     masses = _masses(volume, anatomy, places, regions, [f for f, e in verdicts if e is None], config=config)
     return MassSearch(
         masses=_paired(masses),
         explained_away=tuple(_record(f, e, regions, anatomy) for f, e in verdicts if e is not None),
-        coverage=assess_coverage(anatomy, places, hidden, regions, config=config),
+        coverage=assess_coverage(volume, anatomy, places, hidden, config=config),
     )
-
-
-def _hiding(
-    verdicts: list[tuple[RegionFacts, Explanation | None]], regions: SoftRegions, anatomy: Anatomy
-) -> dict[str, BoolArray]:
-    """Soft tissue above the diaphragm in which a mass of like density could not be told apart, per reason."""
-    where = anatomy.spine
-    thoracic = where.s > diaphragm_s(anatomy)
-    out = {}
-    for reason in _HIDING:
-        labels = [f.label for f, e in verdicts if e and e.reason == reason]
-        out[reason] = (np.isin(regions.labels, labels) | anatomy.mask(reason)[where.box]) & thoracic
-    return out
 
 
 def _record(facts: RegionFacts, why: Explanation, regions: SoftRegions, anatomy: Anatomy) -> ExplainedAway:
@@ -96,9 +83,31 @@ def _masses(
         blocked = anatomy.mask("column") | anatomy.mask("canal") | anatomy.mask("aorta")
         blocked[anatomy.spine.box] |= ((regions.labels > 0) & ~part) | outside
         region = native_region(coarse, blocked & ~coarse, volume, anatomy, config=config)
+        region = _without([mass.region for mass in masses], region)
         if region is not None:
             masses.append(_mass(len(masses) + 1, facts, region, volume, anatomy, config=config))
     return masses
+
+
+def _without(taken: Sequence[Region], region: Region | None) -> Region | None:
+    """Take from a region what a larger mass holds already, and keep its largest piece."""
+    if region is None:
+        return None
+    mask = region.mask.copy()
+    for other in taken:
+        own, theirs = [], []
+        for a, n, b, m in zip(region.start, mask.shape, other.start, other.mask.shape, strict=True):
+            low, high = max(a, b), max(a, b, min(a + n, b + m))
+            own.append(slice(low - a, high - a))
+            theirs.append(slice(low - b, high - b))
+        mask[tuple(own)] &= ~other.mask[tuple(theirs)]
+    if not mask.any():
+        return None
+    if int(mask.sum()) == region.voxels:
+        return region
+    tight = Region.of(largest(mask))
+    z, y, x = (a + b for a, b in zip(region.start, tight.start, strict=True))
+    return Region((z, y, x), tight.mask)
 
 
 def _mass(
@@ -114,24 +123,43 @@ def _mass(
     areas = region.mask.sum(axis=(1, 2))
     confidence = _confidence(facts, config=config)
     low, high = facts.s_range_mm
-    top, bottom, middle = (_vertebra_at(anatomy, s) for s in (high, low, facts.s_mm))
+    spanned = _spanned(anatomy, low, high)
     side: Side = "midline" if abs(facts.left_mm) < 8.0 else "left" if facts.left_mm > 0 else "right"
     return Mass(
         id=number,
         state="present" if confidence >= config.sure_confidence else "indeterminate",
         side=side,
         region=region,
-        levels=(top.label, bottom.label),
-        level_probabilities=dict(middle.label_probabilities),
+        levels=(spanned[0].label, spanned[-1].label),
+        level_probabilities=_probabilities(spanned),
         centroid_lps_mm=(x, y, z),
         key_slice=region.start[0] + int(np.argmax(areas)),
         confidence=confidence,
-        flags=_flags(region, volume, anatomy, config=config),
+        flags=_flags(region, spanned, volume, anatomy, config=config),
     )
 
 
-def _vertebra_at(anatomy: Anatomy, s: float) -> Vertebra:
-    return min(anatomy.vertebrae, key=lambda v: abs(v.s_mm - s))
+def _spanned(anatomy: Anatomy, low: float, high: float) -> tuple[Vertebra, ...]:
+    """Vertebrae from the one at arc length `high` to the one at `low`, cranial first."""
+    first, last = (_nearest(anatomy, s) for s in (high, low))
+    return anatomy.vertebrae[first : last + 1]
+
+
+def _nearest(anatomy: Anatomy, s: float) -> int:
+    distance = [abs(v.s_mm - s) for v in anatomy.vertebrae]
+    return distance.index(min(distance))
+
+
+def _probabilities(spanned: Sequence[Vertebra]) -> dict[str, float]:
+    """Probability of each level to be among those that a mass spans.
+
+    Under one naming a level belongs to one vertebra, so the probabilities of the spanned vertebrae add up.
+    """
+    out: dict[str, float] = {}
+    for vertebra in spanned:
+        for label, p in vertebra.label_probabilities.items():
+            out[label] = out.get(label, 0.0) + p
+    return {label: round(min(1.0, p), 6) for label, p in sorted(out.items(), key=lambda item: -item[1])}
 
 
 def _confidence(facts: RegionFacts, *, config: MassConfig) -> float:
@@ -141,18 +169,28 @@ def _confidence(facts: RegionFacts, *, config: MassConfig) -> float:
     candidate passes broadly into tissue of like density, or may be one psoas that is thicker than the other.
     """
     thick = np.clip((facts.radius_mm - config.min_radius_mm) / 4.0 + 0.3, 0.0, 1.0)
-    joined = not facts.lumbar and facts.joined_neck > config.joined_neck
+    # Where a level's name is uncertain the doubts of the chest and of the loin both hold.
+    maybe_thoracic = not facts.lumbar or facts.lumbar_probability <= 1.0 - config.maybe_lumbar
+    maybe_psoas = facts.deep_lumbar or (not facts.lumbar and facts.lumbar_probability >= config.maybe_lumbar)
+    joined = maybe_thoracic and facts.joined_neck > config.joined_neck
     thicker = facts.radius_mm / max(facts.mirror_radius_mm, 1e-6)
     doubtful = facts.mirror_share > config.lumbar_mirror_doubt and thicker < config.psoas_sure_ratio
-    asymmetric = facts.deep_lumbar and doubtful
+    asymmetric = maybe_psoas and doubtful
     inside = np.clip((facts.zone_share - config.min_zone_share) / (0.95 - config.min_zone_share), 0.0, 1.0)
     outlined = np.clip(facts.outline_share / 0.3, 0.0, 1.0)
     score = float((thick + inside + outlined) / 3.0)
     return round(min(_SUREST, 0.45 * score if joined or asymmetric else score), 2)
 
 
-def _flags(region: Region, volume: CTVolume, anatomy: Anatomy, *, config: MassConfig) -> tuple[str, ...]:
-    flags = []
+def _flags(
+    region: Region,
+    spanned: Sequence[Vertebra],
+    volume: CTVolume,
+    anatomy: Anatomy,
+    *,
+    config: MassConfig,
+) -> tuple[str, ...]:
+    flags = ["level_uncertain"] if any(v.level_uncertain for v in spanned) else []
     centre = anatomy.geometry.to_index(volume.geometry.to_lps(_surface_points(region)))
     near = np.rint(centre).astype(int)
     near = near[((near >= 0) & (near < np.asarray(anatomy.geometry.shape))).all(axis=1)]
@@ -169,11 +207,7 @@ def _flags(region: Region, volume: CTVolume, anatomy: Anatomy, *, config: MassCo
     )
     if touched:
         flags.append("contiguous_with_aorta")
-    edges = [
-        (s == 0, s + n == limit)
-        for s, n, limit in zip(region.start, region.mask.shape, volume.geometry.shape, strict=True)
-    ]
-    if any(low or high for low, high in edges):
+    if cut_by_scan(region, volume):
         flags.append("cut_by_scan")
     return tuple(flags)
 
