@@ -5,10 +5,15 @@ from __future__ import annotations
 import pytest
 
 from analysis_factory import LEVELS, make_analysis, make_coverage, make_mass, make_search
-from paraspinal.analysis.outcome import decide_outcome, describe_gaps, not_assessed_sentences
+from paraspinal.analysis.outcome import (
+    decide_outcome,
+    describe_gaps,
+    not_assessed_sentences,
+    orientation_doubt,
+)
 from paraspinal.config import Config
 from paraspinal.masses.types import MassSearch
-from paraspinal.result import Coverage
+from paraspinal.result import Coverage, LoadCode, Loading
 
 CONFIG = Config()
 
@@ -131,3 +136,15 @@ def test_uncertain_levels_are_listed() -> None:
     sentences = not_assessed_sentences(make_analysis().result, config=strict)
     assert "Levels uncertain: T9, T10, T11 (lowest confidence 95 %)." in sentences
     assert not any("Levels" in s for s in not_assessed_sentences(make_analysis().result, config=CONFIG))
+
+
+def test_a_contradicted_orientation_leaves_nothing_to_assess() -> None:
+    code = LoadCode(code="orientation_left_right", text="The organs lie on the other side.")
+    doubt = orientation_doubt(Loading(verdict="ok", codes=(code,)))
+    assert doubt is not None
+    kind, reason = decide_outcome(spine_mm=0, search=make_search(), config=CONFIG, failure=doubt)
+    assert kind == "not_assessable"
+    assert "other side" in reason
+    assert (
+        orientation_doubt(Loading(verdict="ok", codes=(LoadCode(code="oblique", text="Oblique."),))) is None
+    )

@@ -13,13 +13,14 @@ import pytest
 
 from analysis_factory import make_anatomy, make_mass, make_quality, make_search, make_volume
 from paraspinal.analysis import run as module
-from paraspinal.analysis.blood import aortic_lumen_hu
-from paraspinal.analysis.run import traced_spine_mm
+from paraspinal.analysis import stages
+from paraspinal.analysis.stages import traced_spine_mm
 from paraspinal.analysis.types import Analysis
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.errors import AnalysisError
 from paraspinal.masses.types import MassSearch
-from paraspinal.result import Loading, Measurement
+from paraspinal.measure import measure_scan
+from paraspinal.result import Coverage, Loading, Measurement
 
 
 @dataclass
@@ -57,14 +58,18 @@ def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
         "quality": {"assess_quality": lambda *_, **__: make_quality()},
         "masses": {"find_masses": rooms.find_masses},
         "measure": {
-            "measure_patient": lambda *_, **__: {"liver_hu": Measurement.missing("[hnsf'U]", "no liver")},
+            "measure_aortic_lumen": lambda *_, **__: Measurement.measured(45.0, "[hnsf'U]"),
+            "measure_patient": lambda *_, **__: {
+                "liver_hu": Measurement.missing("[hnsf'U]", "no liver"),
+                **measure_scan(make_quality()),
+            },
             "measure_vertebrae": lambda *_, **__: {"T9": {"height_ratio": Measurement.measured(1.0, "1")}},
             "measure_mass": volume_of,
         },
     }
     for room, functions in stand_ins.items():
         for name, function in functions.items():
-            monkeypatch.setattr(getattr(module, room), name, function, raising=False)
+            monkeypatch.setattr(getattr(stages if room != "loading" else module, room), name, function)
     return rooms
 
 
@@ -102,7 +107,7 @@ def test_masses_carry_their_measurements_instance_and_differential(rooms: Rooms)
     rooms.search = make_search(make_mass(mass_id=1), make_mass(mass_id=2, side="right"))
     result = analyze().result
     assert result.outcome == "mass"
-    assert [m.measurements["volume_ml"].value for m in result.masses] == [10.0, 20.0]
+    assert [m.measurements["volume_ml"].value for m in result.masses] == [20.0, 10.0]
     assert result.masses[0].key_slice.instance_number == 30 - 12
     for differential in (*(m.differential for m in result.masses), result.differential):
         assert sum(differential.posterior.values()) == pytest.approx(1.0)
@@ -156,16 +161,65 @@ def test_spine_length_counts_the_end_slices() -> None:
     assert traced_spine_mm(replace(anatomy, centreline_lps_mm=np.empty((0, 3)))) == 0.0
 
 
-def test_the_lumen_is_read_inside_the_wall() -> None:
-    anatomy = make_anatomy(make_volume())
-    shape = (40, 30, 30)
-    y, x = np.mgrid[:30, :30]
-    radius = np.hypot(y - 15, x - 15) * 2.0
-    hu = np.broadcast_to(np.where(radius < 9.0, 40.0, 200.0), shape).astype(np.float32)
-    aorta = np.ascontiguousarray(np.broadcast_to(radius < 13.0, shape))
-    grid = replace(anatomy.geometry, shape=shape, spacing_mm=(2.0, 2.0, 2.0))
-    found = replace(anatomy, geometry=grid, hu=hu, masks={"aorta": aorta})
-    assert aortic_lumen_hu(found) == 40.0
-    assert aortic_lumen_hu(replace(found, masks={})) is None
-    thin = np.ascontiguousarray(np.broadcast_to(radius < 4.0, shape))
-    assert aortic_lumen_hu(replace(found, masks={"aorta": thin})) is None
+def test_present_masses_come_first_and_the_larger_first(rooms: Rooms) -> None:
+    rooms.search = make_search(
+        make_mass(mass_id=3, state="indeterminate"), make_mass(mass_id=1), make_mass(mass_id=2, side="right")
+    )
+    result = analyze().result
+    assert [m.id for m in result.masses] == [2, 1, 3]
+    assert result.differential.masses == (2,)
+    assert [m.differential.masses for m in result.masses] == [(2,), (1,), (3,)]
+
+
+def test_both_masses_of_a_pair_are_judged_alike(rooms: Rooms) -> None:
+    pair = (make_mass(mass_id=1), make_mass(mass_id=2, side="right"))
+    rooms.search = make_search(*(replace(mass, pair_id=1) for mass in pair))
+    result = analyze().result
+    first, second = (m.differential for m in result.masses)
+    assert first.posterior == second.posterior == result.differential.posterior
+    assert result.differential.masses == (1, 2)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_names_its_stage_and_key(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch, bad: float
+) -> None:
+    rooms.search = make_search(make_mass())
+    broken = {"sphericity": Measurement.measured(bad, "1")}
+    monkeypatch.setattr(stages.measure, "measure_mass", lambda *_, **__: broken)
+    with pytest.raises(AnalysisError, match=r"'measurements'.*sphericity of mass 1") as caught:
+        analyze()
+    assert caught.value.code == "not_finite"
+
+
+def test_a_field_that_is_not_finite_names_its_stage(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(*_: object, **__: object) -> MassSearch:
+        Coverage(level="T9", side="left", assessed_fraction=1.0, min_detectable_mm=float("nan"))
+        raise AssertionError("unreachable")
+
+    monkeypatch.setattr(stages.masses, "find_masses", find)
+    with pytest.raises(AnalysisError, match=r"'masses'.*Coverage.min_detectable_mm") as caught:
+        analyze()
+    assert caught.value.code == "not_finite"
+
+
+def test_an_uncertainty_that_is_not_finite_takes_the_value_with_it() -> None:
+    m = Measurement.measured(3.0, "mm", type_a=float("nan"))
+    assert (m.status, m.value) == ("failed", None)
+    assert m.reason.startswith("not_finite")
+
+
+def test_what_cannot_be_assessed_says_so_in_its_list(rooms: Rooms) -> None:
+    rooms.anatomy = AnalysisError("no bony ring was found.", code="no_spine", remedy="")
+    result = analyze().result
+    assert result.not_assessed[0].startswith(
+        "Nothing beside the spine was assessed: No spine could be traced"
+    )
+    assert result.findings
+    assert {f.state for f in result.findings} == {"not_assessed"}
+
+
+def test_the_text_of_an_analysis_is_one_short_line(rooms: Rooms) -> None:
+    rooms.search = make_search(make_mass(), make_mass(mass_id=2, state="indeterminate"))
+    text = repr(analyze())
+    assert text == "<Analysis mass: 1 present, 1 indeterminate; 30×24×20 voxels>"

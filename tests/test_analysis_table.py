@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,8 @@ from paraspinal.result import AnalysisResult
 
 def test_every_measurement_is_one_row_and_nothing_missing_is_zero() -> None:
     table = make_analysis().to_dataframe()
-    assert list(table.columns) == ["scope", "name", "value", "unit", "status", "reason", "type_a", "type_b"]
+    columns = ["scope", "name", "value", "unit", "status", "reason", "type_a", "type_b", "detection_limit"]
+    assert list(table.columns) == columns
     assert set(table["scope"]) == {"patient", "mass 1", "T9"}
     rim = table[table["name"] == "rim_contrast_hu"].iloc[0]
     assert rim["value"] != rim["value"]  # NaN
@@ -48,6 +50,16 @@ def test_html_escapes_and_says_what_is_not_known() -> None:
     assert "<script>" not in html
     assert "Research use only" in html
     assert "emh 80 % (odds 4.0:1)" in html
+
+
+def test_a_size_that_the_scan_cuts_off_is_shown_as_a_lower_bound() -> None:
+    analysis = make_analysis()
+    mass = analysis.result.masses[0]
+    cut = mass.measurements["volume_ml"].model_copy(update={"status": "lower_bound", "reason": "cut off"})
+    masses = (mass.model_copy(update={"measurements": {**mass.measurements, "volume_ml": cut}}),)
+    html = replace(analysis, result=analysis.result.model_copy(update={"masses": masses}))._repr_html_()
+    assert "<td>≥ 35.2</td>" in html
+    assert "<td>42</td>" in html
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ import pydicom
 import pytest
 import SimpleITK
 
+import paraspinal
 from paraspinal.cli.main import run
 from paraspinal.dicomio.write import write_ct_series
+from paraspinal.result import SCHEMA_VERSION
 from paraspinal.volume import Acquisition, CTVolume, Geometry
 
 
@@ -70,10 +72,6 @@ def four_dimensional(folder: Path) -> Path:
     return folder / "time.nii.gz"
 
 
-def no_such_place(folder: Path) -> Path:
-    return folder / "nowhere"
-
-
 CASES: list[tuple[Callable[[Path], Path], str]] = [
     (empty_folder, "empty_input"),
     (text_files, "not_an_image_series"),
@@ -82,7 +80,6 @@ CASES: list[tuple[Callable[[Path], Path], str]] = [
     (truncated_file, "truncated_pixel_data"),
     (two_slices, "too_few_slices"),
     (four_dimensional, "four_dimensional"),
-    (no_such_place, "not_found"),
 ]
 
 
@@ -105,6 +102,9 @@ def test_bad_input_is_refused_with_one_line(
     assert refusal["verdict"] == "refused"
     assert code in [item["code"] for item in refusal["codes"]]
     assert refusal["remedy"]
+    assert refusal["software_version"] == paraspinal.__version__
+    assert refusal["schema_version"] == SCHEMA_VERSION
+    assert refusal["research_use_only"].startswith("Research use only")
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
 
 

@@ -34,16 +34,24 @@ def test_help_lists_every_verb_and_the_exit_codes(capsys: pytest.CaptureFixture[
         assert phrase in text
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.run(["version"]) == 0
+@pytest.mark.parametrize("argument", ["version", "--version"])
+def test_version(capsys: pytest.CaptureFixture[str], argument: str) -> None:
+    assert main.run([argument]) == 0
     assert capsys.readouterr().out == f"{paraspinal.__version__}\n"
 
 
 @pytest.mark.parametrize(
-    "arguments", [["analyze"], ["no-such-verb"], ["analyze", "in", "-o", "out", "--nonsense"]]
+    "arguments",
+    [["analyze"], ["no-such-verb"], ["analyze", ".", "-o", "out", "--nonsense"], ["schema", "rsult"], []],
 )
-def test_wrong_usage_is_2(arguments: list[str]) -> None:
+def test_wrong_usage_is_2_and_one_line_with_a_way_out(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main.run(arguments) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert told.startswith("paraspinal: ")
+    assert "--help [usage]" in told
 
 
 @pytest.mark.parametrize(
@@ -52,6 +60,7 @@ def test_wrong_usage_is_2(arguments: list[str]) -> None:
         (UsageError("Wrong.", code="wrong", remedy="Do it right."), 2, "Wrong. Do it right. [wrong]"),
         (AnalysisError("Failed.", code="failed", remedy="Try less."), 4, "Failed. Try less. [failed]"),
         (ZeroDivisionError("division\nby zero"), 4, "ZeroDivisionError: division by zero"),
+        (MemoryError("64 GiB"), 4, "There is not enough memory for this."),
     ],
 )
 def test_errors_are_one_line_and_a_traceback_on_demand(
@@ -64,7 +73,7 @@ def test_errors_are_one_line_and_a_traceback_on_demand(
     def fail(**_: object) -> None:
         raise error
 
-    monkeypatch.setattr(main, "app", fail)
+    monkeypatch.setattr("paraspinal.cli.app.app", fail)
     assert main.run(["version"]) == code
     plain = capsys.readouterr().err
     assert plain.count("\n") == 1
@@ -73,12 +82,28 @@ def test_errors_are_one_line_and_a_traceback_on_demand(
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_interrupt_while_libraries_load_is_one_line() -> None:
+    code = (
+        "import builtins, sys; from paraspinal.cli import main; real = builtins.__import__\n"
+        "def load(name, *rest):\n"
+        "    if name == 'typer': raise KeyboardInterrupt\n"
+        "    return real(name, *rest)\n"
+        "builtins.__import__ = load; sys.argv = ['paraspinal', 'version']; main.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == main.INTERRUPTED
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_interrupt_is_130(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("paraspinal.analysis.analyze", interrupt)
-    assert main.run(["analyze", "in", "-o", str(tmp_path / "out"), "--quiet"]) == 130
+    assert main.run(["analyze", ".", "-o", str(tmp_path / "out"), "--quiet"]) == 130
+    assert capsys.readouterr().err.endswith("[interrupted]\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -91,7 +116,7 @@ def test_exit_codes_of_the_error_tree_are_the_documented_ones(repository: Path) 
 
 def test_every_option_is_documented(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = (repository / "docs" / "cli.md").read_text(encoding="utf-8")
-    for verb in ("analyze", "schema", "classify", "phantom"):
+    for verb in ("analyze", "inspect", "convert", "schema", "classify", "phantom"):
         main.run([verb, "--help"])
         for option in re.findall(r"(--[a-z-]+)", capsys.readouterr().out):
             assert option == "--help" or option in page, f"docs/cli.md lacks {option} of {verb}"

@@ -17,11 +17,12 @@ def test_outcome_first_and_purpose_last() -> None:
     assert "Report: out/report.html" in lines()
 
 
-def test_a_mass_is_one_line_with_uncertainty_and_odds() -> None:
+def test_a_mass_is_one_line_with_its_uncertainty() -> None:
     (line,) = [line for line in lines() if "T9–T10" in line]
     assert "42 × ≥ 28 × ?" in line
-    assert "45 ± 10" in line  # 1.96 × √(3² + 4²)
-    assert "emh 80 % (odds 4.0:1)" in line
+    assert "45 ± 5" in line  # √(3² + 4²), one standard uncertainty as in the report
+    assert line.endswith("EMH 80 %")
+    assert any("one standard uncertainty" in other for other in lines())
 
 
 def test_organs_spine_and_gaps_are_told() -> None:
@@ -47,5 +48,32 @@ def test_an_abstaining_model_names_nobody() -> None:
     )
     mass = result.masses[0].model_copy(update={"differential": none})
     text = summary(result.model_copy(update={"masses": (mass,)}), report=Path("r"))
-    assert "none named (too little)" in text
+    assert "None named for mass 1: too little." in text
     assert "%" not in next(line for line in text.splitlines() if "T9–T10" in line)
+
+
+def test_series_that_were_left_out_are_told() -> None:
+    result = make_analysis().result
+    loading = result.loading.model_copy(
+        update={"left_out": tuple(f"series {k}: too short" for k in range(5))}
+    )
+    text = summary(result.model_copy(update={"loading": loading}), report=Path("r"))
+    assert "  - series 2: too short\n  - and 2 more" in text
+    assert "--series" in text
+
+
+def test_a_level_that_is_a_guess_is_marked() -> None:
+    result = make_analysis().result
+    assert result.anatomy is not None
+    vertebrae = tuple(v.model_copy(update={"confidence": 0.4}) for v in result.anatomy.vertebrae)
+    anatomy = result.anatomy.model_copy(update={"vertebrae": vertebrae})
+    text = summary(result.model_copy(update={"anatomy": anatomy}), report=Path("r"))
+    assert "T9–T10?" in text
+    assert "?: level uncertain" in text
+    assert "3 vertebrae of uncertain level" in text
+
+
+def test_measurements_without_a_value_are_counted_not_listed() -> None:
+    text = "\n".join(lines())
+    assert "rim_contrast_hu" not in text
+    assert "2 measurements or findings in this scan, see the report" in text

@@ -215,3 +215,63 @@ def test_many_masses_stay_below_the_size_that_mail_takes(tmp_path: Path) -> None
     assert (tmp_path / "report.html").stat().st_size < 5_000_000
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "No pictures of this mass are shown" in html
+
+
+def test_uncertain_levels_carry_a_question_mark(page: Page, plain: Case) -> None:
+    """T10 is named with 60 %: masses that end there and its row of the coverage say so, others do not."""
+    assert "Mass 1: left, T9–T10?" in page.words
+    assert "Names of its levels uncertain (60 %)" in page.words
+    levels = [text for style, text in page.cells if style == "level"][1:]
+    assert levels == ["T8", "T9", "T10?", "T11", "T12"]
+    doubtful = tuple(c.model_copy(update={"level_confidence": 0.4}) for c in plain.result.coverage)
+    result = plain.result.model_copy(update={"coverage": doubtful, "anatomy": None})
+    other = Page(render_html(Case(result, plain.volume, plain.anatomy, plain.search, plain.quality)))
+    assert [t for style, t in other.cells if style == "level"][1:] == [f"{t.rstrip('?')}?" for t in levels]
+
+
+def test_the_differential_names_its_masses(plain: Case) -> None:
+    ranked = plain.result.differential.model_copy(update={"masses": (1, 2)})
+    for differential, heading, others in (
+        (ranked, "Patient, judged by masses 1 and 2", 0),
+        (ranked.model_copy(update={"masses": (2,)}), "Patient, judged by mass 2", 1),
+    ):
+        result = plain.result.model_copy(update={"differential": differential})
+        page = Page(render_html(Case(result, plain.volume, plain.anatomy, plain.search, plain.quality)))
+        words = page.words.split("Differential", 1)[1].split("Measurements of the patient")[0]
+        assert heading in words
+        assert words.count("Mass 1: left") == others
+        assert "Mass 2: right" not in words
+
+
+def test_limits_are_grouped_in_plain_words(plain: Case) -> None:
+    m = {
+        "lytic_depth_mm": Measurement.missing("mm", "this version does not build it"),
+        "rim_contrast_hu": Measurement.missing("HU", "unenhanced scan"),
+    }
+    masses = tuple(x.model_copy(update={"measurements": m, "findings": ()}) for x in plain.result.masses)
+    listed = (
+        "Not covered: right T8.",
+        "Not measured (unenhanced scan): rim_contrast_hu [mass 1, mass 2].",
+        "Not judged (no): rib_erosion [mass 1].",
+    )
+    update = {"masses": masses, "not_assessed": listed, "anatomy": None, "measurements": {}, "findings": ()}
+    result = plain.result.model_copy(update=update)
+    page = Page(render_html(Case(result, plain.volume, plain.anatomy, plain.search, plain.quality)))
+    words = page.words.split("What could not be assessed", 1)[1].split("Differential")[0]
+    assert "Not covered: right T8." in words
+    assert "rim_contrast_hu" not in words
+    assert "Not judged" not in words
+    assert "that this scan or mass could not give: 1" in words
+    assert "Unenhanced scan Rim contrast mass 1, mass 2" in words
+    assert "that this version of the software does not make: 1" in words
+    assert "This version does not build it Lytic depth mass 1, mass 2" in words
+    assert len(page.of("details")) >= 2
+
+
+def test_overview_says_that_outlines_are_projected(page: Page) -> None:
+    captions = [img["alt"] for img in page.of("img")[:2]]
+    assert all("outlines of 2 masses projected" in str(alt) for alt in captions)
+    assert page.words.count("outlines of masses are projected") == 2
+    one = Page(render_html(case((box_mass(1),))))
+    assert "outlines of 1 mass projected" in str(one.of("img")[0]["alt"])
+    assert "projected" not in Page(render_html(case(()))).words

@@ -6,10 +6,13 @@ import pytest
 
 from paraspinal.report.numbers import (
     NO_VALUE,
+    counted,
     decimals_for,
+    in_percent,
     measure_name,
     number_text,
     percent,
+    shares,
     size_text,
     uncertainty_parts,
     unit_text,
@@ -38,6 +41,9 @@ def test_uncertainty_decides_the_digits(uncertainty: float, decimals: int) -> No
         (Measurement.measured(-3.2, "HU", type_a=0.6), "−3.2 ± 0.6"),
         (Measurement.measured(-0.02, "HU", type_a=4.0), "0 ± 4"),
         (Measurement.measured(51.0, "mm", status="lower_bound"), "≥ 51"),
+        (Measurement.measured(7.1e-11, "1", type_a=3.4e-11), "< 0.001"),
+        (Measurement.measured(2.5e-5, "mL", type_a=1.2e-5), "(2.5 ± 1.2) × 10⁻⁵"),
+        (Measurement.measured(-3.8e-5, "mL"), "−3.8 × 10⁻⁵"),
         (Measurement.measured(0.05, "mL"), "0.05"),
         (Measurement.measured(1234.6, "mL"), "1235"),
         (Measurement.measured(0, "{count}"), "0"),
@@ -77,3 +83,34 @@ def test_names_and_units_are_those_of_people() -> None:
     assert unit_text("[hnsf'U]") == "HU"
     assert unit_text("{count}") == unit_text("1") == ""
     assert number_text(-0.0) == "0"
+
+
+def test_a_fraction_is_shown_as_percent_with_all_that_is_stated() -> None:
+    m = in_percent(Measurement.measured(0.0005, "1", type_a=0.00024, detection_limit=3.8e-5))
+    assert with_unit(m) == "0.050 ± 0.024 %"
+    assert m.detection_limit == pytest.approx(3.8e-3)
+    absent = in_percent(
+        Measurement.missing("1", "none", status="below_detection_limit", detection_limit=0.01)
+    )
+    assert with_unit(absent) == "< 1 %"
+    assert in_percent(Measurement.measured(3.0, "mL")) == Measurement.measured(3.0, "mL")
+
+
+def test_shares_below_one_percent_are_left_out() -> None:
+    assert shares({"T8": 0.064, "T9": 0.93, "T10": 0.006}) == "T9 93 %, T8 6 %"
+
+
+def test_one_is_not_a_plural() -> None:
+    assert [counted(n, "mass", "masses") for n in (0, 1, 2)] == ["0 masses", "1 mass", "2 masses"]
+    assert counted(1, "slice") == "1 slice"
+
+
+def test_names_of_one_structure_tell_its_quantities_apart() -> None:
+    names = ("effusion_left_ml", "effusion_left_hu", "liver_volume_ml", "attenuation_sd_hu", "noise_sd_hu")
+    assert [measure_name(name) for name in names] == [
+        "Effusion left volume",
+        "Effusion left attenuation",
+        "Liver volume",
+        "Attenuation SD",
+        "Noise SD",
+    ]

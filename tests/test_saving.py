@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from analysis_factory import make_analysis, make_volume
+from analysis_factory import make_analysis, make_mass, make_volume
 from paraspinal import saving
-from paraspinal.errors import LoadError, OutputError
+from paraspinal.errors import AnalysisError, LoadError, OutputError
 from paraspinal.volume import SourceAxes
 
 FILES = {"result.json", "report.html", "labels.nii.gz", "labels.json", "masses.nii.gz"}
@@ -46,11 +46,33 @@ def test_an_existing_result_is_left_alone_unless_forced(tmp_path: Path) -> None:
     assert contents(out).keys() == FILES | {"notes.txt"}
 
 
-def test_an_incomplete_folder_is_filled(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "report.html").write_text("half a report")
-    make_analysis().save(tmp_path / "out")
-    assert (tmp_path / "out" / "report.html").read_text() == "report"
+def test_files_of_others_are_left_alone_unless_forced(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "report.html").write_text("of somebody else")
+    with pytest.raises(OutputError, match=r"report\.html") as caught:
+        make_analysis().save(out)
+    assert caught.value.code == "output_names_taken"
+    assert contents(out) == {"report.html": b"of somebody else"}
+    make_analysis().save(out, force=True)
+    assert (out / "report.html").read_text() == "report"
+
+
+def test_an_existing_folder_is_enough_whatever_its_parent_allows(tmp_path: Path) -> None:
+    """Files are staged on the disk of the folder itself: a mount point has another one than its parent."""
+    out = tmp_path / "out"
+    out.mkdir()
+    with saving._staging(out) as staged:
+        assert staged.parent == out
+    assert list(out.iterdir()) == []
+
+
+def test_masses_that_share_voxels_are_an_error_not_a_map(tmp_path: Path) -> None:
+    analysis = make_analysis(make_mass(mass_id=1), make_mass(mass_id=2))
+    with pytest.raises(AnalysisError, match="Masses 1 and 2 share 24 voxels") as caught:
+        analysis.save(tmp_path / "out")
+    assert caught.value.code == "masses_overlap"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("fails_at", range(1, 6))
@@ -115,7 +137,10 @@ def test_a_refusal_is_written_beside_what_is_there_and_goes_with_the_next_result
     error = LoadError("Two slices.", code="too_few_slices", remedy="Give more.", details={"slices": 2})
     saving.save_refusal(error, out)
     told = json.loads((out / "refusal.json").read_text())
-    assert told["codes"] == [{"code": "too_few_slices", "text": "Two slices.", "numbers": {}, "slices": []}]
+    numbers = {"slices": 2}
+    assert told["codes"] == [
+        {"code": "too_few_slices", "text": "Two slices.", "numbers": numbers, "slices": []}
+    ]
     assert told["remedy"] == "Give more."
     assert told["details"] == {"slices": 2}
     assert (out / "notes.txt").read_text() == "mine"
@@ -152,3 +177,40 @@ def test_written_masks_keep_their_place_whatever_the_source_order(tmp_path: Path
     centre = np.argwhere(array == 1).mean(0)[::-1]
     expected = analysis.volume.geometry.to_lps(analysis.search.masses[0].region.centroid_index())
     assert image.TransformContinuousIndexToPhysicalPoint(centre) == pytest.approx(tuple(expected), abs=1e-3)
+
+
+def test_a_refusal_supersedes_an_older_result_and_a_new_result_supersedes_both(tmp_path: Path) -> None:
+    out = make_analysis().save(tmp_path / "out")
+    old = contents(out)
+    error = LoadError(
+        "Gap.", code="gap", remedy="None.", details={"gap_mm": 5.5, "nan": float("nan"), "f": "x"}
+    )
+    saving.save_refusal(error, out)
+    assert {name.removesuffix(".superseded") for name in contents(out)} - {"refusal.json"} == FILES
+    assert not any(name in FILES for name in contents(out))
+    assert contents(out)["result.json.superseded"] == old["result.json"]
+    told = json.loads((out / "refusal.json").read_text())
+    assert set(told["superseded"]) == {f"{name}.superseded" for name in FILES}
+    assert told["codes"][0]["numbers"] == {"gap_mm": 5.5}
+    saving.save_refusal(error, out)
+    assert contents(out)["result.json.superseded"] == old["result.json"]
+    make_analysis().save(out)
+    assert contents(out).keys() == FILES
+
+
+def test_a_refusal_that_cannot_be_placed_leaves_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = make_analysis().save(tmp_path / "out")
+    before = contents(out)
+    real = saving.os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        if Path(target).name == "refusal.json":
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(saving.os, "replace", replace)
+    with pytest.raises(OutputError):
+        saving.save_refusal(LoadError("No.", code="no", remedy="None."), out)
+    assert contents(out) == before

@@ -1,7 +1,8 @@
 """Writes an analysis into its output folder: all of it, or nothing.
 
-Everything is first written into a hidden folder beside the destination and synced to disk; only then are the
-files moved into place, ``result.json`` last. A folder with ``result.json`` in it is therefore complete.
+Everything is first written into a hidden folder on the same disk and synced; only then are the files moved into
+place, ``result.json`` last. A folder with ``result.json`` in it is therefore complete, and the result is that of
+the last run: a refusal renames the files of an older one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,23 +20,28 @@ import numpy.typing as npt
 
 from paraspinal.anatomy import native_labels
 from paraspinal.dicomio.nifti import write_nifti
-from paraspinal.errors import LoadError, OutputError
+from paraspinal.errors import AnalysisError, LoadError, OutputError
 from paraspinal.report import write_report
+from paraspinal.report.refusal import is_refusal, refusal_json
 from paraspinal.report.types import AnalysisLike
 from paraspinal.result import AnalysisResult
 from paraspinal.volume import CTVolume, LabelArray
 
 RESULT_NAME = "result.json"
 REFUSAL_NAME = "refusal.json"
+_COMPANIONS = ("labels.json", "labels.nii.gz", "masses.nii.gz", "report.html")
+# No pattern such as *.json or *.nii.gz finds a file with this ending.
+_SUPERSEDED = ".superseded"
 
 
 def check_destination(folder: Path, *, force: bool) -> None:
-    """Refuse a destination that holds a result already or cannot be written, before any work is done.
+    """Refuse a destination that holds a result or cannot be written, before any work is done.
 
     Raises
     ------
     OutputError
-        If `folder` is a file, holds a ``result.json`` while `force` is False, or cannot be written.
+        If `folder` is a file or cannot be written, or if `force` is False and it holds a ``result.json`` or
+        files of others under the names that a result needs.
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(
@@ -43,14 +49,29 @@ def check_destination(folder: Path, *, force: bool) -> None:
             code="output_is_a_file",
             remedy="Name a folder that may be made or written.",
         )
-    if (folder / RESULT_NAME).exists() and not force:
+    if not force:
+        _check_free(folder)
+    with _staging(folder):
+        pass  # making and removing the temporary folder is the only sure test
+
+
+def _check_free(folder: Path) -> None:
+    if (folder / RESULT_NAME).exists():
         raise OutputError(
             f"{folder} holds a complete result already.",
             code="result_exists",
             remedy="Name another folder, or replace it with --force (in Python: force=True).",
         )
-    with _staging(folder):
-        pass  # making and removing the temporary folder is the only sure test
+    taken = _present(folder, _COMPANIONS)
+    refusal = folder / REFUSAL_NAME
+    if refusal.exists() and not is_refusal(refusal):
+        taken.append(REFUSAL_NAME)
+    if taken:
+        raise OutputError(
+            f"{folder} holds {', '.join(taken)}, but no {RESULT_NAME} that they could belong to.",
+            code="output_names_taken",
+            remedy="Name another folder, or replace these files with --force (in Python: force=True).",
+        )
 
 
 def save_analysis(analysis: AnalysisLike, folder: Path, *, force: bool = False) -> Path:
@@ -60,13 +81,16 @@ def save_analysis(analysis: AnalysisLike, folder: Path, *, force: bool = False) 
     ------
     OutputError
         As `check_destination`, or if the disk fails on the way; the folder is then as it was.
+    AnalysisError
+        If masses share voxels, so that ``masses.nii.gz`` could not show them all.
     """
     check_destination(folder, force=force)
     with _staging(folder) as staged:
         _write_label_maps(analysis, staged)
         write_report(staged / "report.html", analysis)
         (staged / RESULT_NAME).write_text(result_json(analysis.result), encoding="utf-8")
-        _move_into_place(staged, folder, replaces=(RESULT_NAME, REFUSAL_NAME))
+        old = (RESULT_NAME, *_COMPANIONS)
+        _move_into_place(staged, folder, clears=(*old, REFUSAL_NAME, *(name + _SUPERSEDED for name in old)))
     return folder
 
 
@@ -76,32 +100,26 @@ def result_json(result: AnalysisResult) -> str:
 
 
 def save_refusal(error: LoadError, folder: Path) -> Path:
-    """Write ``refusal.json`` into `folder`, next to whatever it holds, and return the file's path.
+    """Write ``refusal.json`` into `folder` and return the file's path.
+
+    The files of an older result are renamed to ``*.superseded``, so that nobody takes them for this input's; the
+    refusal names them. Everything else in the folder is left alone.
 
     Raises
     ------
     OutputError
-        If the folder cannot be written.
+        If the folder cannot be written; it is then as it was.
     """
-    text = json.dumps(refusal(error), indent=2, allow_nan=False, default=str) + "\n"
+    old = _present(folder, (RESULT_NAME, *_COMPANIONS))
+    text = refusal_json(error, superseded=[name + _SUPERSEDED for name in old])
     with _staging(folder) as staged:
         (staged / REFUSAL_NAME).write_text(text, encoding="utf-8")
-        _move_into_place(staged, folder)
+        _move_into_place(staged, folder, clears=(REFUSAL_NAME,), renames=old)
     return folder / REFUSAL_NAME
 
 
-def refusal(error: LoadError) -> dict[str, object]:
-    """Return what ``refusal.json`` holds: the loader's codes as in ``result.json``, the message and the remedy."""
-    own = {"code": error.code, "text": error.message, "numbers": {}, "slices": []}
-    details = dict(error.details)
-    codes = details.pop("codes", None) or [own]
-    return {
-        "verdict": "refused",
-        "codes": codes,
-        "message": error.message,
-        "remedy": error.remedy,
-        "details": details,
-    }
+def _present(folder: Path, names: Iterable[str]) -> list[str]:
+    return [name for name in names if (folder / name).exists()]
 
 
 def _not_writable(folder: Path, why: str) -> OutputError:
@@ -114,12 +132,14 @@ def _not_writable(folder: Path, why: str) -> OutputError:
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `folder`, on the same disk; it is gone afterwards whatever happens."""
+    """Yield a temporary folder on the disk of `folder`; it is gone afterwards whatever happens."""
     created = _missing_parents(folder)
     staged = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        # A folder that exists may be another disk than its parent, and its parent read-only.
+        home = folder if folder.is_dir() else folder.absolute().parent
+        home.mkdir(parents=True, exist_ok=True)
+        staged = Path(tempfile.mkdtemp(prefix=".paraspinal.", dir=home))
         yield staged
     except OSError as error:
         raise _not_writable(folder, error.strerror or str(error)) from error
@@ -140,10 +160,12 @@ def _remove_if_empty(folders: list[Path]) -> None:
             path.rmdir()
 
 
-def _move_into_place(staged: Path, folder: Path, *, replaces: tuple[str, ...] = ()) -> None:
-    """Move every staged file to `folder`, ``result.json`` last; files named in `replaces` go even without heir.
+def _move_into_place(
+    staged: Path, folder: Path, *, clears: Iterable[str], renames: Iterable[str] = ()
+) -> None:
+    """Move every staged file to `folder`, ``result.json`` last, as one step that is undone if any part fails.
 
-    What is replaced is kept aside until the last move is done and put back if any move fails.
+    Files named in `clears` go; those in `renames` get the ending of what is superseded.
     """
     files = sorted((p for p in staged.iterdir() if p.is_file()), key=lambda p: p.name == RESULT_NAME)
     for path in files:
@@ -152,27 +174,31 @@ def _move_into_place(staged: Path, folder: Path, *, replaces: tuple[str, ...] = 
     aside.mkdir()
     made = not folder.exists()
     folder.mkdir(exist_ok=True)
-    moved: list[Path] = []
+    gone = _present(folder, [*clears, *(name + _SUPERSEDED for name in renames)])
+    moves = [(folder / name, aside / name) for name in gone]
+    moves += [(folder / name, folder / (name + _SUPERSEDED)) for name in renames]
+    moves += [(path, folder / path.name) for path in files]
     try:
-        for name in dict.fromkeys((*replaces, *(path.name for path in files))):
-            if (folder / name).exists():
-                os.replace(folder / name, aside / name)
-        for path in files:
-            moved.append(folder / path.name)
-            os.replace(path, moved[-1])
+        _move_all(moves)
         _sync(folder)
     except BaseException:
-        _undo(moved, aside, folder, made=made)
+        if made:
+            folder.rmdir()
         raise
 
 
-def _undo(moved: list[Path], aside: Path, folder: Path, *, made: bool) -> None:
-    for target in moved:
-        target.unlink(missing_ok=True)
-    for old in aside.iterdir():
-        os.replace(old, folder / old.name)
-    if made:
-        folder.rmdir()
+def _move_all(moves: list[tuple[Path, Path]]) -> None:
+    """Rename one after the other to places that are free; if one fails, rename those done back, last first."""
+    begun: list[tuple[Path, Path]] = []
+    try:
+        for source, target in moves:
+            begun.append((source, target))  # before the deed: an interrupt may fall right behind it
+            os.replace(source, target)
+    except BaseException:
+        for source, target in reversed(begun):
+            if target.exists() and not source.exists():
+                os.replace(target, source)
+        raise
 
 
 def _sync(path: Path) -> None:
@@ -207,10 +233,24 @@ def _labels(analysis: AnalysisLike) -> LabelArray:
 
 
 def mass_labels(analysis: AnalysisLike) -> npt.NDArray[np.unsignedinteger]:
-    """Return the candidates by their id on the CT's own grid, [z, y, x]: uint8, or uint16 for more than 255."""
+    """Return the candidates by their id on the CT's own grid, [z, y, x]: uint8, or uint16 for more than 255.
+
+    Raises
+    ------
+    AnalysisError
+        If two masses share voxels: the map could show only one of them, against its stated volume.
+    """
     masses = analysis.search.masses
     last = max((mass.id for mass in masses), default=0)
     out = np.zeros(analysis.volume.hu.shape, np.uint8 if last < 256 else np.uint16)
     for mass in masses:
-        out[mass.region.box][mass.region.mask] = mass.id
+        own = out[mass.region.box]
+        shared = own[mass.region.mask]
+        if shared.any():
+            raise AnalysisError(
+                f"Masses {int(shared.max())} and {mass.id} share {np.count_nonzero(shared)} voxels.",
+                code="masses_overlap",
+                remedy="This is a fault of the program; please report it with the configuration that was used.",
+            )
+        own[mass.region.mask] = mass.id
     return out

@@ -26,9 +26,12 @@ Made by `paraspinal schema --markdown`; do not edit by hand. Schema version {ver
 | `labels.nii.gz` | anatomy on the CT's own grid, uint16, exclusive |
 | `labels.json` | the name of every number in `labels.nii.gz`; below 200 as in TotalSegmentator's `total` task |
 | `masses.nii.gz` | the candidates on the same grid, by their `id` |
-| `refusal.json` | alone, when the input was refused: `verdict`, `codes`, `message`, `remedy`, `details` |
+| `refusal.json` | instead, when the input was refused: `verdict`, `codes` as in `loading`, `message`, `remedy`, \
+`details`, `schema_version`, `software_version`, `research_use_only`, `superseded` |
+| `*.superseded` | files of an older result that was to be replaced when the input was refused; not this input's |
 
-Units are UCUM, coordinates LPS in millimetres, times ISO 8601. Study identifiers appear as digests only. There is
+Units are UCUM, coordinates LPS in millimetres, times ISO 8601. Identifiers appear as digests only, unless
+`--identifiers` was given. There is
 no NaN and no infinity, and **no value is written where nothing was measured**: such a measurement has a `status`
 and a `reason`. `paraspinal schema` prints the JSON Schema.
 
@@ -69,8 +72,21 @@ def configuration_page() -> str:
     for name, field in Config.model_fields.items():
         model = field.annotation
         if isinstance(model, type) and issubclass(model, BaseModel):
-            sections.append(_section(model, "field", title=f"`[{name}]`", defaults=True))
+            sections.extend(_config_sections(model, name))
     return _CONFIG_INTRO + table + "\n".join(sections)
+
+
+def _config_sections(model: type[BaseModel], name: str) -> list[str]:
+    """Return the section of one settings class, and those of the classes that it holds."""
+    nested: dict[str, type[BaseModel]] = {
+        key: f.annotation
+        for key, f in model.model_fields.items()
+        if isinstance(f.annotation, type) and issubclass(f.annotation, BaseModel)
+    }
+    found = [_section(model, "field", title=f"`[{name}]`", defaults=True, without=frozenset(nested))]
+    for key, inner in nested.items():
+        found.extend(_config_sections(inner, f"{name}.{key}"))
+    return found
 
 
 def _differences(name: str) -> str:
@@ -101,11 +117,20 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(part)
 
 
-def _section(model: type[BaseModel], column: str, *, title: str = "", defaults: bool = False) -> str:
+def _section(
+    model: type[BaseModel],
+    column: str,
+    *,
+    title: str = "",
+    defaults: bool = False,
+    without: frozenset[str] = frozenset(),
+) -> str:
     summary = (model.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " ")
     head = [column, "type", *(["default"] if defaults else []), "meaning"]
     lines = [f"## {title or model.__name__}", "", summary, "", _cells(head), "|" + "---|" * len(head)]
     for name, field in model.model_fields.items():
+        if name in without:
+            continue
         value = [f"`{_default(field)}`"] if defaults else []
         lines.append(_cells([f"`{name}`", type_text(field.annotation), *value, field.description or ""]))
     return "\n".join([*lines, ""])

@@ -6,12 +6,15 @@ import textwrap
 from pathlib import Path
 
 from paraspinal.analysis.outcome import span
-from paraspinal.analysis.table import leading_entity
-from paraspinal.result import AnalysisResult, MassResult, Measurements
+from paraspinal.report.levels import GUESS_BELOW, SURE_FROM, mass_certainty, mass_levels
+from paraspinal.report.limits import limits
+from paraspinal.report.numbers import counted, entity_name, percent
+from paraspinal.result import AnalysisResult, Differential, MassResult, Measurements
 
 _WIDTH = 100
 _MAX_SENTENCES = 8
-_MASS_COLUMNS = "{:>3}  {:<8} {:<10} {:<20} {:>10}  {:<14} {}"
+_MAX_LEFT_OUT = 3
+_MASS_COLUMNS = "{:>3}  {:<8} {:<10} {:<22} {:>11}  {:<8} {}"
 
 
 def summary(result: AnalysisResult, *, report: Path) -> str:
@@ -28,6 +31,7 @@ def summary(result: AnalysisResult, *, report: Path) -> str:
         _wrap(f"{result.outcome.upper().replace('_', ' ')}: {result.outcome_reason}"),
         *_masses(result),
         *_company(result),
+        *_series(result),
         *_missing(result),
         f"Report: {report}",
         _wrap(result.research_use_only),
@@ -42,23 +46,52 @@ def _wrap(text: str, *, indent: str = "  ", first: str = "") -> str:
 def _masses(result: AnalysisResult) -> list[str]:
     if not result.masses:
         return []
-    head = _MASS_COLUMNS.format("#", "side", "levels", "size mm", "volume", "HU", "leading entity")
-    return [head, *(_mass_line(mass) for mass in result.masses)]
+    head = _MASS_COLUMNS.format("#", "side", "levels", "size mm", "volume", "HU ± u", "leading entity")
+    lines = [head, *(_mass_line(mass, result) for mass in result.masses), *_unnamed(result)]
+    notes = ["u: one standard uncertainty"]
+    if any(mass.differential.interval and not mass.differential.abstained.value for mass in result.masses):
+        notes.append("brackets: 90 % credible interval")
+    if any(mass_certainty(mass, result) < SURE_FROM for mass in result.masses):
+        notes.append("?: level uncertain")
+    return [*lines, _wrap("; ".join(notes) + ".", first="  ")]
 
 
-def _mass_line(mass: MassResult) -> str:
+def _mass_line(mass: MassResult, result: AnalysisResult) -> str:
     m = mass.measurements
     size = " × ".join(number(m, key) for key in ("long_axis_mm", "short_axis_mm", "craniocaudal_mm"))
-    state = "" if mass.state == "present" else " (indeterminate)"
+    state = "" if mass.state == "present" else "; mass indeterminate"
     return _MASS_COLUMNS.format(
         mass.id,
         mass.side,
-        "–".join(dict.fromkeys(mass.levels)),
+        mass_levels(mass, result),
         size,
         f"{number(m, 'volume_ml', digits=1)} mL",
         with_uncertainty(m, "attenuation_mean_hu"),
-        leading_entity(mass) + state,
+        leading_entity(mass.differential) + state,
     )
+
+
+def leading_entity(differential: Differential) -> str:
+    """Return ``Lymphoma 51 % (30 to 70 %)``: the likeliest entity, its probability and its 90 % interval."""
+    if differential.posterior is None or differential.abstained.value:
+        return "none named"
+    name, p = max(differential.posterior.items(), key=lambda item: item[1])
+    interval = (differential.interval or {}).get(name)
+    told = "" if interval is None else f" ({percent(interval[0])} to {percent(interval[1])})"
+    return f"{'EMH' if name == 'emh' else entity_name(name)} {percent(p)}{told}"
+
+
+def _unnamed(result: AnalysisResult) -> list[str]:
+    """Return why no entity is named, mass by mass."""
+    reasons: dict[str, list[str]] = {}
+    for mass in result.masses:
+        if mass.differential.abstained.value or mass.differential.posterior is None:
+            reason = mass.differential.abstained.reason or "no reason was stated"
+            reasons.setdefault(reason.rstrip("."), []).append(str(mass.id))
+    return [
+        _wrap(f"None named for {'mass' if len(ids) == 1 else 'masses'} {', '.join(ids)}: {why}.", first="  ")
+        for why, ids in reasons.items()
+    ]
 
 
 def number(measurements: Measurements, key: str, *, digits: int = 0) -> str:
@@ -70,11 +103,11 @@ def number(measurements: Measurements, key: str, *, digits: int = 0) -> str:
 
 
 def with_uncertainty(measurements: Measurements, key: str) -> str:
-    """Return ``45 ± 8`` (95 %), or the value alone where no uncertainty is known."""
+    """Return ``45 ± 5``, with one standard uncertainty as in the report, or the value alone without any."""
     m = measurements.get(key)
     if m is None or m.value is None or m.uncertainty is None:
         return number(measurements, key)
-    return f"{m.value:.0f} ± {m.uncertainty.k * m.uncertainty.combined:.0f}"
+    return f"{number(measurements, key)} ± {m.uncertainty.combined:.0f}"
 
 
 def _company(result: AnalysisResult) -> list[str]:
@@ -83,8 +116,10 @@ def _company(result: AnalysisResult) -> list[str]:
     if vertebrae:
         least = min(v.confidence for v in vertebrae)
         names = span([v.label for v in vertebrae])
-        if least < 0.5:  # a name less likely than not is no name
-            names = f"{len(vertebrae)} vertebrae of uncertain level (best guess {names})"
+        if least < GUESS_BELOW:
+            names = (
+                f"{counted(len(vertebrae), 'vertebra', 'vertebrae')} of uncertain level (best guess {names})"
+            )
         lines.append(f"Spine: {names}, lowest level confidence {100 * least:.0f} %")
     volumes = [
         f"{organ} {number(result.measurements, key)} mL"
@@ -93,25 +128,41 @@ def _company(result: AnalysisResult) -> list[str]:
     ]
     if volumes:
         lines.append(f"Organs: {', '.join(volumes)}")
-    s = result.series
+    return lines
+
+
+def _series(result: AnalysisResult) -> list[str]:
+    s, loading = result.series, result.loading
     kvp = "kVp unknown" if s.kvp is None else f"{s.kvp:.0f} kVp"
-    lines.append(
-        f"Series: {s.slices} slices of {s.spacing_mm[0]:.2f} mm, {kvp}, contrast {s.contrast_phase}; "
-        f"loading {result.loading.verdict}"
-    )
-    if result.loading.chosen_because:
-        lines.append(_wrap(f"Taken because: {result.loading.chosen_because}"))
+    lines = [
+        f"Series: {counted(s.slices, 'slice')} of {s.spacing_mm[0]:.2f} mm, {kvp}, contrast {s.contrast_phase}; "
+        f"loading {loading.verdict}"
+    ]
+    if loading.chosen_because:
+        lines.append(_wrap(f"Taken because: {loading.chosen_because}"))
+    if loading.left_out:
+        lines.append("Left out (take one with --series):")
+        lines += [_wrap(text, first="  - ", indent="    ") for text in loading.left_out[:_MAX_LEFT_OUT]]
+        rest = len(loading.left_out) - _MAX_LEFT_OUT
+        if rest > 0:
+            lines.append(f"  - and {rest} more, see the report")
     return lines
 
 
 def _missing(result: AnalysisResult) -> list[str]:
-    sentences = result.not_assessed
-    if not sentences:
-        return []
+    found = limits(result)
     shown = [
         textwrap.shorten(s, 2 * _WIDTH - 10, placeholder=" … (see report)")
-        for s in sentences[:_MAX_SENTENCES]
+        for s in found.sentences[:_MAX_SENTENCES]
     ]
-    lines = ["Could not be assessed:", *(_wrap(s, first="  - ", indent="    ") for s in shown)]
-    rest = len(sentences) - len(shown)
-    return [*lines, f"  - and {rest} more, see the report"] if rest else lines
+    lines = [_wrap(s, first="  - ", indent="    ") for s in shown]
+    rest = len(found.sentences) - len(shown)
+    if rest:
+        lines.append(f"  - and {rest} more, see the report")
+    for rows, why in ((found.by_scan, "in this scan"), (found.by_method, "by this version")):
+        if rows:
+            count = counted(
+                sum(row.count for row in rows), "measurement or finding", "measurements or findings"
+            )
+            lines.append(f"  - {count} {why}, see the report")
+    return ["Could not be assessed:", *lines] if lines else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from paraspinal.report.numbers import entity_name, number_text, percent, words
+from paraspinal.report.numbers import entity_name, measure_name, number_text, percent, words
 from paraspinal.result import Differential, Evidence
 
 # Bars of evidence are drawn up to this log-likelihood ratio (odds times 20), longer ones at full length.
@@ -77,9 +77,11 @@ def differential_view(d: Differential) -> DifferentialView:
         neutral=_rows((e for e in rows if e.contribution == 0), mimic),
         leader=None if mimic is None else entity_name(mimic),
         abstained=(d.abstained.reason or "no reason was stated") if d.abstained.value else None,
-        subtypes=tuple((words(k), percent(p)) for k, p in sorted(d.subtypes.items(), key=lambda i: -i[1])),
+        subtypes=tuple(
+            (words(k), percent(p)) for k, p in sorted(d.subtypes.items(), key=lambda i: -i[1]) if p >= 0.01
+        ),
         flags=tuple(words(flag) for flag in d.flags),
-        missing=words(d.most_informative_missing) if d.most_informative_missing else None,
+        missing=measure_name(d.most_informative_missing) if d.most_informative_missing else None,
     )
 
 
@@ -108,7 +110,7 @@ def _rows(items: Iterable[Evidence], mimic: str | None) -> tuple[EvidenceRow, ..
 def _row(e: Evidence, mimic: str | None) -> EvidenceRow:
     other = e.contributions.get(mimic) if mimic else None
     return EvidenceRow(
-        finding=words(e.finding),
+        finding=measure_name(e.finding),
         sentence=e.sentence,
         weight=_signed(e.contribution),
         odds=_odds_factor(e.contribution),

@@ -10,7 +10,8 @@ from PIL import Image
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.masses.types import Mass
 from paraspinal.report import drawing
-from paraspinal.report.numbers import level_span, number_text
+from paraspinal.report.levels import level_span
+from paraspinal.report.numbers import counted, number_text
 from paraspinal.report.pictures import (
     BODY_DEPTH_MM,
     OVERVIEW_SLAB_MM,
@@ -68,11 +69,12 @@ def _overview(analysis: AnalysisLike, plane: OverviewPlane) -> Picture:
         where = f"{BODY_DEPTH_MM:.0f} mm in front of the traced canal, at the depth of the vertebral bodies"
     labels = [v.label for v in anatomy.vertebrae] if anatomy else []
     shown = f"; vertebrae labelled {labels[0]} to {labels[-1]}" if labels else "; no vertebra labelled"
-    outlines = f"; outlines of {len(masses)} masses projected onto it" if masses else ""
+    outlines = f"; outlines of {counted(len(masses), 'mass', 'masses')} projected onto it" if masses else ""
     return _picture(
         image,
         alt=f"{plane.capitalize()} reformat {where}{shown}{outlines}.",
-        caption=f"{plane.capitalize()} {where}, {OVERVIEW_SLAB_MM:.0f} mm slab, {window}",
+        caption=f"{plane.capitalize()} {where}, {OVERVIEW_SLAB_MM:.0f} mm slab, {window}"
+        + ("; outlines of masses are projected" if masses else ""),
     )
 
 

@@ -14,12 +14,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from paraspinal.config import OutcomeConfig
-from paraspinal.masses.types import Mass
 from paraspinal.report import drawing, gallery, tables
 from paraspinal.report.evidence import DifferentialView, differential_view
 from paraspinal.report.gallery import Picture
-from paraspinal.report.numbers import level_span, percent, size_text, with_unit, words
+from paraspinal.report.levels import GUESS_BELOW, SURE_FROM, mass_certainty, mass_levels, uncertain_labels
+from paraspinal.report.limits import limits, limits_text
+from paraspinal.report.numbers import percent, shares, size_text, with_unit, words
 from paraspinal.report.types import AnalysisLike
 from paraspinal.result import AnalysisResult, MassResult
 
@@ -72,6 +72,7 @@ def _shown(value: Any) -> Any:
 def _context(analysis: AnalysisLike) -> dict[str, Any]:
     result = analysis.result
     vertebrae = result.anatomy.vertebrae if result.anatomy else ()
+    missing = limits(result)
     return {
         "result": result,
         "headline": _OUTCOMES[result.outcome],
@@ -80,7 +81,7 @@ def _context(analysis: AnalysisLike) -> dict[str, Any]:
         ),
         "overview": gallery.overview_pictures(analysis),
         "has_anatomy": analysis.anatomy is not None,
-        "legend": [_swatch(mass) for mass in analysis.search.masses],
+        "legend": [_swatch(mass, result) for mass in result.masses],
         "masses": [_mass_section(analysis, mass) for mass in result.masses],
         "check_pictures": [] if result.masses else gallery.check_pictures(analysis),
         "differential": differential_view(result.differential),
@@ -89,9 +90,11 @@ def _context(analysis: AnalysisLike) -> dict[str, Any]:
         "patient_rows": tables.measure_rows(result.measurements),
         "patient_findings": tables.finding_rows(result.findings),
         "organs": tables.organ_rows(result),
-        "spine": tables.vertebra_table(vertebrae, uncertain_below=OutcomeConfig().min_level_confidence),
+        "limits": missing,
+        "limits_text": limits_text(missing),
+        "spine": tables.vertebra_table(vertebrae, uncertain_below=SURE_FROM),
         "explained": tables.explained_rows(result.explained_away, result),
-        "coverage": tables.coverage_rows(result.coverage),
+        "coverage": tables.coverage_rows(result.coverage, uncertain=uncertain_labels(result)),
         "seconds": _seconds(result),
     }
 
@@ -106,9 +109,9 @@ class Swatch:
     dashed: bool
 
 
-def _swatch(mass: Mass) -> Swatch:
+def _swatch(mass: MassResult, result: AnalysisResult) -> Swatch:
     colour = "#{:02x}{:02x}{:02x}".format(*drawing.mass_colour(mass.id))
-    text = f"Mass {mass.id}: {mass.side}, {level_span(mass.levels)}"
+    text = f"Mass {mass.id}: {mass.side}, {mass_levels(mass, result)}"
     return Swatch(mass.id, text, colour, mass.state == "indeterminate")
 
 
@@ -129,11 +132,9 @@ def _mass_section(analysis: AnalysisLike, m: MassResult) -> MassSection:
     pictured = (
         found is not None and [x.id for x in analysis.result.masses].index(m.id) < gallery.MAX_PICTURED_MASSES
     )
-    colour = "#{:02x}{:02x}{:02x}".format(*drawing.mass_colour(m.id))
-    title = f"Mass {m.id}: {m.side}, {level_span(m.levels)}"
     return MassSection(
-        swatch=Swatch(m.id, title, colour, m.state == "indeterminate"),
-        facts=_facts(m, analysis.result.masses),
+        swatch=_swatch(m, analysis.result),
+        facts=_facts(m, analysis.result),
         pictures=tuple(gallery.mass_pictures(analysis, found)) if found is not None and pictured else (),
         rows=tables.measure_rows(m.measurements),
         texture=tables.texture_rows(m.measurements),
@@ -141,36 +142,45 @@ def _mass_section(analysis: AnalysisLike, m: MassResult) -> MassSection:
     )
 
 
-def _facts(m: MassResult, masses: tuple[MassResult, ...]) -> tuple[tuple[str, str], ...]:
-    """Return what is said of a mass in one line."""
+def _facts(m: MassResult, result: AnalysisResult) -> tuple[tuple[str, str], ...]:
+    """Return what is said of a mass in one line; the first four stand at a glance, too."""
     known = m.measurements
     size = (known.get("long_axis_mm"), known.get("short_axis_mm"), known.get("craniocaudal_mm"))
-    levels = ", ".join(f"{k} {percent(p)}" for k, p in m.level_probabilities.items())
-    pair = [o.id for o in masses if m.pair_id is not None and o.pair_id == m.pair_id and o.id != m.id]
+    pair = [o.id for o in result.masses if o.pair_id is not None and o.pair_id == m.pair_id and o.id != m.id]
     partners = ", ".join(f"mass {k}" for k in pair)
     facts = [
         ("State", m.state + (f" ({percent(m.confidence)})" if m.confidence is not None else "")),
         ("Long × short × craniocaudal", size_text(size)),
         ("Volume", with_unit(known.get("volume_ml"))),
         ("Mean attenuation", with_unit(known.get("attenuation_mean_hu"))),
-        ("Level probabilities", levels),
+        ("Names of its levels", _level_doubt(m, result)),
+        ("Level probabilities", shares(m.level_probabilities)),
         ("Pairs with", partners),
         ("Flags", ", ".join(words(flag) for flag in m.flags)),
     ]
     return tuple((term, text) for term, text in facts if text)
 
 
-def _judged_by(result: AnalysisResult) -> int | None:
-    """Return the mass whose differential is the patient's, if one is."""
-    return next((m.id for m in result.masses if m.differential == result.differential), None)
+def _level_doubt(m: MassResult, result: AnalysisResult) -> str:
+    """Return a warning where the names of a mass's levels are not sure."""
+    p = mass_certainty(m, result)
+    if p >= SURE_FROM:
+        return ""
+    return f"{'a guess' if p < GUESS_BELOW else 'uncertain'} ({percent(p)})"
+
+
+def _judged_by(result: AnalysisResult) -> str:
+    """Return the masses that the patient's differential speaks for: ``mass 1`` or ``masses 1 and 2``."""
+    ids = [str(k) for k in result.differential.masses]
+    return "" if not ids else f"{'mass' if len(ids) == 1 else 'masses'} {' and '.join(ids)}"
 
 
 def _mass_differentials(result: AnalysisResult) -> list[tuple[str, DifferentialView]]:
-    """Return the differentials of masses other than the one that the patient is judged by."""
+    """Return the differentials of the masses that the patient's does not speak for."""
     return [
-        (f"Mass {m.id}: {m.side}, {level_span(m.levels)}", differential_view(m.differential))
+        (f"Mass {m.id}: {m.side}, {mass_levels(m, result)}", differential_view(m.differential))
         for m in result.masses
-        if m.differential != result.differential
+        if m.id not in result.differential.masses
     ]
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from paraspinal.quality.types import ScanQuality
+from paraspinal.report.levels import marked
 from paraspinal.report.numbers import (
     NO_VALUE,
+    has_text,
+    in_percent,
     measure_name,
     number_text,
     percent,
+    shares,
     uncertainty_parts,
     unit_text,
     value_text,
@@ -66,6 +70,8 @@ def texture_rows(measurements: Measurements) -> list[MeasureRow]:
 
 
 def _measure_row(key: str, m: Measurement) -> MeasureRow:
+    if key.endswith("_fraction"):
+        m = in_percent(m)
     value = value_text(m)
     unit = "" if value == NO_VALUE else unit_text(m.unit)
     notes = [m.reason or ""]
@@ -91,7 +97,7 @@ def finding_rows(findings: Iterable[Finding]) -> list[FindingRow]:
     ordered = sorted(findings, key=lambda f: _STATE_ORDER.index(f.state))
     return [
         FindingRow(
-            words(f.name),
+            measure_name(f.name),
             f.state,
             _finding_value(f),
             ", ".join(measure_name(k).lower() if "." not in k else k for k in f.measurements),
@@ -103,16 +109,16 @@ def finding_rows(findings: Iterable[Finding]) -> list[FindingRow]:
 
 def _finding_value(f: Finding) -> str:
     parts = []
-    if isinstance(f.value, str):
+    if isinstance(f.value, str) and f.value not in (f.probabilities or {}):
         parts.append(f.value.replace("_", " "))
-    elif f.value is not None:
-        parts.append(number_text(f.value))
+    elif isinstance(f.value, float):
+        parts.append(number_text(f.value) + (" mm" if f.name.endswith("_mm") else ""))
     if f.probability is not None:
-        parts.append(f"p = {percent(f.probability)}")
+        p = percent(f.probability)
+        parts.append(f"p {p}" if p[0] in "<>" else f"p = {p}")
     if f.probabilities:
-        ranked = sorted(f.probabilities.items(), key=lambda item: -item[1])
-        parts.append(", ".join(f"{name.replace('_', ' ')} {percent(p)}" for name, p in ranked))
-    return "; ".join(parts) or NO_VALUE
+        parts.append(shares(f.probabilities))
+    return "; ".join(part for part in parts if part) or NO_VALUE
 
 
 def acquisition_rows(
@@ -175,8 +181,9 @@ def vertebra_table(vertebrae: Iterable[VertebraResult], *, uncertain_below: floa
     """Return the table of the spine, in the result's order."""
     items = tuple(vertebrae)
     known = [k for k in _VERTEBRA_KEYS if any(k in v.measurements for v in items)]
-    columns = tuple(f"{measure_name(k)}{_unit_of(k, items)}" for k in known)
-    rows = tuple(_vertebra_row(v, known, uncertain_below) for v in items)
+    shown = [k for k in known if any(has_text(v.measurements.get(k)) for v in items)]
+    columns = tuple(f"{measure_name(k)}{_unit_of(k, items)}" for k in shown)
+    rows = tuple(_vertebra_row(v, shown, uncertain_below) for v in items)
     return VertebraTable(columns, rows, tuple(_missing_reasons(items, known)))
 
 
@@ -186,14 +193,13 @@ def _unit_of(key: str, vertebrae: tuple[VertebraResult, ...]) -> str:
 
 
 def _vertebra_row(v: VertebraResult, keys: list[str], uncertain_below: float) -> VertebraRow:
-    others = sorted(((k, p) for k, p in v.label_probabilities.items() if k != v.label), key=lambda i: -i[1])
     values = tuple(value_text(v.measurements[k]) if k in v.measurements else NO_VALUE for k in keys)
-    cut = f"cut off {', '.join(v.truncated)}" if v.truncated else ""
+    cut = f"cut off at {', '.join(v.truncated)} side" if v.truncated else ""
     return VertebraRow(
         label=v.label,
         confidence=percent(v.confidence),
         uncertain=v.confidence < uncertain_below,
-        others=", ".join(f"{k} {percent(p)}" for k, p in others if p >= 0.01),
+        others=shares({k: p for k, p in v.label_probabilities.items() if k != v.label}),
         values=values,
         note="; ".join(n for n in (cut, ", ".join(v.evidence)) if n),
     )
@@ -207,7 +213,10 @@ def _missing_reasons(vertebrae: tuple[VertebraResult, ...], keys: list[str]) -> 
             if m is not None and m.value is None:
                 reason = m.reason or m.status.replace("_", " ")
                 groups.setdefault((key, reason), []).append(v.label)
-    return [f"{measure_name(key)}, {', '.join(ls)}: {reason}" for (key, reason), ls in groups.items()]
+    return [
+        f"{measure_name(key)}, {'all' if len(ls) == len(vertebrae) else ', '.join(ls)}: {reason}"
+        for (key, reason), ls in groups.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +228,21 @@ class CoverageCell:
     note: str
 
 
-def coverage_rows(coverage: Iterable[Coverage]) -> list[tuple[str, CoverageCell, CoverageCell]]:
-    """Return (level, right, left) from the head down: the patient's right stands on the left, as in pictures."""
+def coverage_rows(
+    coverage: Iterable[Coverage], *, uncertain: Collection[str]
+) -> list[tuple[str, CoverageCell, CoverageCell]]:
+    """Return (level, right, left) from the head down: the patient's right stands on the left, as in pictures.
+
+    Levels whose name is `uncertain` carry a question mark.
+    """
     items = {(c.level, c.side): c for c in coverage}
     levels = dict.fromkeys(level for level, _ in items)
     return [
-        (level, _coverage_cell(items.get((level, "right"))), _coverage_cell(items.get((level, "left"))))
+        (
+            marked(level, uncertain),
+            _coverage_cell(items.get((level, "right"))),
+            _coverage_cell(items.get((level, "left"))),
+        )
         for level in levels
     ]
 
@@ -258,11 +276,11 @@ def explained_rows(items: Iterable[ExplainedAway], result: AnalysisResult) -> li
         ExplainedRow(
             words(e.reason),
             e.structure.replace("_", " "),
-            f"{number_text(e.volume_ml)} mL",
+            f"{number_text(e.volume)} mL",
             _place(e.centroid_lps_mm, vertebrae),
             percent(e.confidence),
         )
-        for e in sorted(items, key=lambda e: -e.volume_ml)
+        for e in sorted(items, key=lambda e: -e.volume)
     ]
 
 

@@ -1,0 +1,133 @@
+"""What `paraspinal inspect` tells of an input, without decoding it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+
+import paraspinal.loading.decode
+from dicom_factory import stored_body, uid_of, write_series
+from paraspinal import LoadError, inspect_source, load_series
+from paraspinal.cli.main import run
+
+
+def mixed_folder(folder: Path) -> None:
+    """Write a chest, a short thick abdomen with a missing slice, a localizer and a structured report."""
+
+    def named(number: int, **values: object):
+        def edit(index: int, ds: Dataset) -> None:
+            ds.SeriesInstanceUID = uid_of(f"series {number}")
+            ds.SeriesNumber = number
+            ds.PatientName = "Secret^Person"
+            ds.PatientID = "MRN-4711"
+            for name, value in values.items():
+                setattr(ds, name, value)
+
+        return edit
+
+    write_series(
+        folder,
+        stored_body(60),
+        edit=named(
+            1, BodyPartExamined="CHEST", ContrastBolusAgent="Iohexol", ReconstructionAlgorithm="ITERATIVE"
+        ),
+        prefix="a",
+    )
+    gap = [(0.0, 0.0, 5.0 * i) for i in (0, 1, 2, 4, 5, 6)]
+    write_series(
+        folder, stored_body(6), positions=gap, edit=named(2, SeriesDescription="ABD 5mm"), prefix="b"
+    )
+    write_series(
+        folder, stored_body(1), edit=named(3, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), prefix="c"
+    )
+    write_series(
+        folder,
+        stored_body(3),
+        edit=named(4, Modality="SR", SOPClassUID="1.2.840.10008.5.1.4.1.1.88.33"),
+        prefix="d",
+    )
+    (folder / "broken").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 200)
+
+
+def test_the_table_names_every_series_the_best_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed_folder(tmp_path)
+    assert run(["inspect", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert lines[0].split()[:5] == ["series", "no.", "modality", "region", "plane"]
+    assert [line.split()[1] for line in lines[1:5]] == ["1", "2", "4", "3"] or [
+        line.split()[1] for line in lines[1:5]
+    ] == ["1", "2", "3", "4"]
+    assert "chest" in lines[1]
+    assert "iterative" in lines[1]
+    assert lines[1].rstrip().endswith("ok")
+    assert lines[2].rstrip().endswith("repaired")
+    assert "refused: localizer" in out
+    assert "refused: not_ct" in out
+    assert "missing_slices" in out
+    assert "file broken" in out
+    assert "Secret" not in out
+    assert "4711" not in out
+    assert uid_of("series 1") not in out
+
+
+def test_json_holds_the_score_with_its_reasons_and_what_analyze_would_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed_folder(tmp_path)
+    assert run(["inspect", str(tmp_path), "--json"]) == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    first, second = found["series"][:2]
+    assert first["score"] == pytest.approx(sum(first["reasons"].values()), abs=0.01)
+    assert first["score"] > second["score"]
+    assert (first["kvp"], first["kernel"], first["contrast"]) == (120.0, "B30f", True)
+    assert second["region"] == "abdomen"
+    assert [c["code"] for c in second["codes"] if c["kind"] == "repair"] == ["missing_slices"]
+    chosen = load_series(tmp_path)
+    assert chosen.uid_digest.startswith(first["name"])
+    assert f"next is series {second['name']}" in str(chosen.loading.chosen_because)
+
+
+def test_no_pixel_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mixed_folder(tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(paraspinal.loading.decode, "decode_frame", refuse)
+    assert len(inspect_source(tmp_path).series) == 4
+
+
+def test_an_unchanged_tree_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mixed_folder(tmp_path / "in")
+    catalogue = tmp_path / "headers.sqlite"
+    assert run(["inspect", str(tmp_path / "in"), "--catalogue", str(catalogue)]) == 0
+    assert catalogue.stat().st_mode & 0o077 == 0
+    assert run(["inspect", str(tmp_path / "in"), "--catalogue", str(catalogue)]) == 0
+
+
+def test_a_defect_that_is_refused_comes_with_its_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    positions = [(0.0, 0.0, 2.5 * i) for i in (0, 1, 2, 9, 10, 11)]
+    write_series(tmp_path, stored_body(6), positions=positions)
+    assert run(["inspect", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "refused: missing_slices" in out
+    with pytest.raises(LoadError) as refusal:
+        load_series(tmp_path)
+    assert refusal.value.remedy in out
+
+
+def test_nothing_to_inspect_is_an_error_of_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "note.txt").write_text("no image")
+    assert run(["inspect", str(tmp_path)]) == 3
+    err = [line for line in capsys.readouterr().err.splitlines() if "reading headers" not in line]
+    assert len(err) == 1
+    assert "not_an_image_series" in err[0]
