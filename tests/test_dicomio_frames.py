@@ -108,6 +108,7 @@ def header_of(blob: bytes, **changes: object) -> ImageHeader:
         ({"photometric": ""}, "not_grey"),
         ({"bits_allocated": 48}, "bit_depth"),
         ({"high_bit": 20}, "bit_depth"),
+        ({"bits_stored": 14}, "bit_depth"),
         ({"bits_stored": 0, "high_bit": -1}, "bit_depth"),
         ({"transfer_syntax": "1.2.3.4"}, "undecodable"),
     ],

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from paraspinal.loading.codes import NOTES, REFUSALS, note, refuse
+from paraspinal.config import LoadingConfig
+from paraspinal.errors import LoadError
+from paraspinal.loading.codes import NOTES, REFUSALS, REPAIRS, note, refuse, repaired
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pipeline" / "paraspinal"
 
@@ -34,15 +36,20 @@ def format_error_codes() -> Iterator[str]:
 
 
 def test_every_refusal_is_registered_and_every_registered_one_is_used() -> None:
-    used = {*first_arguments("refuse"), *format_error_codes(), "undecodable"}
+    used = {*first_arguments("refuse"), *format_error_codes(), "undecodable", *REPAIRS}
     assert used == set(REFUSALS)
+
+
+def test_every_repair_is_registered_and_every_registered_one_is_used() -> None:
+    chosen_by_length = {"variable_spacing", "missing_slices"}
+    assert {*first_arguments("repaired"), *chosen_by_length} == set(REPAIRS)
 
 
 def test_every_note_is_registered_and_every_registered_one_is_used() -> None:
     assert set(first_arguments("note")) == set(NOTES)
 
 
-@pytest.mark.parametrize("code", sorted({*REFUSALS, *NOTES}))
+@pytest.mark.parametrize("code", sorted({*REFUSALS, *NOTES, *REPAIRS}))
 def test_every_code_is_documented(repository: Path, code: str) -> None:
     assert f"| `{code}` |" in (repository / "docs" / "loading.md").read_text(encoding="utf-8")
 
@@ -50,7 +57,7 @@ def test_every_code_is_documented(repository: Path, code: str) -> None:
 def test_the_documentation_invents_no_code(repository: Path) -> None:
     rows = (repository / "docs" / "loading.md").read_text(encoding="utf-8").splitlines()
     documented = {row.split("`")[1] for row in rows if row.startswith("| `")}
-    assert documented == {*REFUSALS, *NOTES}
+    assert documented == {*REFUSALS, *NOTES, *REPAIRS}
 
 
 def test_a_refusal_carries_numbers_and_a_remedy() -> None:
@@ -64,3 +71,11 @@ def test_an_unknown_code_cannot_be_used() -> None:
         refuse("no_such_code", "x")
     with pytest.raises(KeyError):
         note("no_such_code")
+
+
+def test_a_repair_is_a_refusal_under_the_strict_policy() -> None:
+    made = repaired("gantry_tilt", config=LoadingConfig(), tilt_deg=12.0)
+    assert (made.kind, made.code, made.numbers) == ("repair", "gantry_tilt", {"tilt_deg": 12.0})
+    with pytest.raises(LoadError) as refusal:
+        repaired("gantry_tilt", config=LoadingConfig(policy="strict"), tilt_deg=12.0)
+    assert (refusal.value.code, refusal.value.details) == ("gantry_tilt", {"tilt_deg": 12.0})

@@ -134,3 +134,33 @@ def test_two_slices_are_too_few(tmp_path: Path) -> None:
     grid = Geometry((2, 5, 4), (2.5, 1.0, 1.0), (0.0, 0.0, 0.0))
     write_nifti(tmp_path / "thin.nii.gz", np.full((2, 5, 4), -500, np.int16), grid)
     assert refusal_code(tmp_path / "thin.nii.gz") == "too_few_slices"
+
+
+def test_metres_are_refused(plain: Path) -> None:
+    assert refusal_code(rewritten(plain, 123, "B", 1)) == "invalid_geometry"
+
+
+def test_two_voxel_sizes_are_refused(plain: Path) -> None:
+    data = bytearray(plain.read_bytes())
+    struct.pack_into("<h", data, 252, 0)  # without qform, pixdim has to agree with the sform
+    plain.write_bytes(bytes(data))
+    assert load_series(plain).volume.hu.shape == (6, 5, 4)
+    struct.pack_into("<f", data, 80, 1.4)
+    plain.write_bytes(bytes(data))
+    assert refusal_code(plain) == "orientation_conflict"
+
+
+def test_more_voxels_than_the_header_says_are_refused(plain: Path) -> None:
+    plain.write_bytes(plain.read_bytes() + b"\0\0")
+    assert refusal_code(plain) == "pixel_data_mismatch"
+
+
+def test_a_packed_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "scan.nii.gz"
+    write_nifti(path, body(geometry()), geometry())
+    whole = path.read_bytes()
+    for cut in (1, 8, 9, 40):
+        path.write_bytes(whole[:-cut])
+        assert refusal_code(path) == "truncated_pixel_data"
+    path.write_bytes(whole[:-8] + b"\xff" * 8)  # the check sum
+    assert refusal_code(path) == "unreadable_file"

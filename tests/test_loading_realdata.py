@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 
+from paraspinal.config import LoadingConfig
 from paraspinal.dicomio.nifti import read_nifti
 from paraspinal.errors import LoadError
 from paraspinal.loading import LoadedSeries, load_series
@@ -102,21 +104,17 @@ def test_nifti_of_a_person(real_data: Path) -> None:
 
 
 LOADER = {
-    "failing/sliceincrement/001": "missing_slices",
-    "failing/sliceincrement/002": "gantry_tilt",
-    "failing/gantrytilting/001": "gantry_tilt",
     "failing/notavolume/001": "one_position",
     "failing/slicecount/001": "not_ct",
     "failing/sliceorientation/001": "not_ct",
-    "duplicate-positions/dupe-positions.zip": "duplicate_positions",
-    "dcm-qa-ct/GE.zip": "gantry_tilt",
+    "duplicate-positions/dupe-positions.zip": "variable_spacing",
     "enhanced": "too_few_slices",
     "wg04": "one_position",
     "transfer-syntaxes": "one_position",
     "transfer-syntaxes/TestPattern_RGB.dcm": "not_ct",
     "transfer-syntaxes/CTImage.dcm": "one_position",
     "legacy-enhanced/23x38x3/seg": "not_ct",
-    "legacy-enhanced/23x38x3/nrrd": "not_an_image_series",
+    "legacy-enhanced/23x38x3/nrrd": "not_hounsfield",
 }
 
 
@@ -142,8 +140,75 @@ def test_the_untilted_series_of_a_mixed_folder_is_found(real_data: Path) -> None
     assert loaded.volume.hu.shape[0] == 28
     assert loaded.volume.geometry.spacing_mm[0] == 5.0
     left_out = " ".join(loaded.loading.left_out)
-    assert left_out.count("gantry_tilt") == 2
+    assert left_out.count("less suited") == 2
     assert "localizer" in left_out
+
+
+# folder: shape, spacing along the normal, repairs with the numbers that must come out
+REPAIRED = {
+    "failing/sliceincrement/001": ((5, 512, 512), 5.0, {"missing_slices": {"missing": 1}}),
+    "failing/sliceincrement/002": (
+        (5, 514, 512),
+        0.7497,
+        {"gantry_tilt": {"tilt_deg": -15.5}, "missing_slices": {"missing": 1}},
+    ),
+    "failing/gantrytilting/001": ((4, 521, 512), 4.8515, {"gantry_tilt": {"tilt_deg": -14.0}}),
+    "dcm-qa-ct/GE.zip": (
+        (37, 612, 512),
+        4.0019,
+        {
+            "gantry_tilt": {"tilt_deg": -18.5},
+            "variable_spacing": {"gap_min_mm": 1.0811, "gap_max_mm": 6.9986},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REPAIRED)
+def test_what_the_loader_repairs(real_data: Path, name: str) -> None:
+    shape, gap_mm, repairs = REPAIRED[name]
+    loaded = load_series(real_data / "loader" / name)
+    assert loaded.loading.verdict == "repaired"
+    assert loaded.volume.hu.shape == shape
+    assert loaded.volume.geometry.spacing_mm[0] == pytest.approx(gap_mm, abs=1e-3)
+    found = {c.code: c.numbers for c in loaded.loading.codes if c.kind == "repair"}
+    assert set(found) == set(repairs)
+    for code, numbers in repairs.items():
+        for key, value in numbers.items():
+            assert found[code][key] == pytest.approx(value, abs=0.01)
+    strict = LoadingConfig(policy="strict")
+    with pytest.raises(LoadError) as refusal:
+        load_series(real_data / "loader" / name, config=strict)
+    assert refusal.value.code == next(iter(repairs))
+
+
+@pytest.mark.parametrize(("series", "tilt_deg"), [("e8fbd284", -18.5), ("1496760c", 16.5)])
+def test_a_phantom_scanned_tilted_lies_where_it_lay_untilted(
+    real_data: Path, series: str, tilt_deg: float
+) -> None:
+    """One physical head phantom, scanned upright and tilted to both sides: its thin skull must coincide."""
+    archive = real_data / "loader" / "dcm-qa-ct" / "Philips.zip"
+    tilted, upright = load_series(archive, series=series), load_series(archive, series="34c687fd")
+    tilt = next(c for c in tilted.loading.codes if c.code == "gantry_tilt")
+    assert tilt.numbers["tilt_deg"] == pytest.approx(tilt_deg, abs=0.05)
+    index = np.moveaxis(np.indices(upright.volume.hu.shape), 0, -1)[::2, ::4, ::4]
+    there = tilted.volume.geometry.to_index(upright.volume.geometry.to_lps(index))
+
+    def overlap(at: np.ndarray) -> float:
+        moved = map_coordinates(
+            tilted.volume.hu.astype(np.float32), np.moveaxis(at, -1, 0), order=1, cval=-1024
+        )
+        seen = moved > -1020
+        one, other = moved > 200, (upright.volume.hu[::2, ::4, ::4] > 200) & seen
+        return float(2 * (one & other).sum() / (one.sum() + other.sum()))
+
+    assert overlap(there) > 0.8
+    lean_px = np.tan(np.radians(tilt_deg)) * tilted.volume.geometry.spacing_mm[0] / 0.45
+    middle = (tilted.volume.hu.shape[0] - 1) / 2
+    sheared = there + np.stack(
+        [there[..., 0] * 0, (there[..., 0] - middle) * lean_px, there[..., 0] * 0], axis=-1
+    )
+    assert overlap(sheared) < 0.7  # as a reader without tilt correction has it
 
 
 def test_every_malformed_file_ends_in_a_typed_refusal(real_data: Path, tmp_path: Path) -> None:

@@ -7,12 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from dicom_factory import stored_body, uid_of, write_series
+from grid_files import write_itk, write_meta, write_nrrd
 from paraspinal.config import LoadingConfig
+from paraspinal.dicomio.sniff import file_kind
 from paraspinal.errors import LoadError
 from paraspinal.loading import load_series
-from paraspinal.loading.sources import shown
+from paraspinal.loading.opening import OpenedSource, open_source
+from paraspinal.loading.sources import is_base_name, shown
+
+CONFIG = LoadingConfig()
 
 
 def refused(path: Path, config: LoadingConfig | None = None) -> LoadError:
@@ -148,3 +155,191 @@ def test_progress_tells_each_step(folder: Path) -> None:
     steps: list[str] = []
     load_series(folder, progress=steps.append)
     assert steps == ["reading 8 headers", "decoding 8 slices"]
+
+
+def opened(path: Path) -> OpenedSource:
+    return open_source(path, config=CONFIG)
+
+
+def note_numbers(source: OpenedSource) -> dict[str, dict[str, float]]:
+    return {code.code: code.numbers for code in source.notes}
+
+
+def write_dicomdir(path: Path, file_ids: list[list[str]]) -> Path:
+    """Write a DICOMDIR whose records name `file_ids`, with a patient record that names none."""
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    ds.file_meta.MediaStorageSOPInstanceUID = uid_of("directory")
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.FileSetID = "DISC"
+    records = [Dataset()]
+    records[0].DirectoryRecordType = "PATIENT"
+    for parts in file_ids:
+        record = Dataset()
+        record.DirectoryRecordType = "IMAGE"
+        record.ReferencedFileID = parts
+        records.append(record)
+    ds.DirectoryRecordSequence = records
+    ds.save_as(path, enforce_file_format=True)
+    return path
+
+
+@pytest.fixture
+def disc(tmp_path: Path) -> Path:
+    """Return the folder of a disc: eight images in IMAGES, seven of them listed in capitals."""
+    root = tmp_path / "disc"
+    write_series(root / "images", stored_body())
+    return root
+
+
+LISTED = [["IMAGES", f"SLICE{i:04d}"] for i in range(7)]
+
+
+def test_a_dicomdir_gives_exactly_what_it_lists(disc: Path) -> None:
+    source = opened(write_dicomdir(disc / "DICOMDIR", LISTED))
+    assert (source.kind, source.only) == ("dicomdir", None)
+    assert [file.name for file in source.files] == [f"slice{i:04d}" for i in range(7)]
+    assert note_numbers(source) == {"dicomdir_unlisted": {"files": 1}}
+    loaded = load_series(disc / "DICOMDIR")
+    assert loaded.volume.hu.shape[0] == 7
+    assert "dicomdir_unlisted" in {code.code for code in loaded.loading.codes}
+    # The folder is another question: it has eight images.
+    assert load_series(disc).volume.hu.shape[0] == 8
+
+
+@pytest.mark.filterwarnings("ignore:.*VR CS")
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["..", "secret", "slice0000"],
+        ["IMAGES", "..", "..", "secret", "slice0000"],
+        ["../secret/slice0000"],
+        ["/etc/passwd"],
+        ["C:", "secret"],
+        ["LINK"],
+        ["AWAY", "slice0000"],
+    ],
+)
+def test_a_record_cannot_lead_out_of_the_folder(disc: Path, tmp_path: Path, parts: list[str]) -> None:
+    outside = write_series(tmp_path / "secret", stored_body(), prefix="slice")
+    (disc / "LINK").symlink_to(outside[0])
+    (disc / "AWAY").symlink_to(tmp_path / "secret")
+    source = opened(write_dicomdir(disc / "DICOMDIR", [*LISTED, parts]))
+    assert note_numbers(source)["dicomdir_outside"] == {"records": 1}
+    assert all((disc / "images") == file.path.parent for file in source.files)  # type: ignore[attr-defined]
+    assert refused(write_dicomdir(disc / "DICOMDIR", [parts])).code == "dicomdir_empty"
+
+
+def test_missing_files_of_a_dicomdir_are_on_record(disc: Path) -> None:
+    source = opened(write_dicomdir(disc / "DICOMDIR", [*LISTED, ["IMAGES", "GONE"], ["NOWHERE", "A"]]))
+    assert note_numbers(source)["dicomdir_missing"] == {"records": 2}
+    assert len(source.files) == 7
+
+
+def test_names_of_a_medium_are_found_in_any_spelling(disc: Path) -> None:
+    (disc / "images" / "slice0000").rename(disc / "images" / "slice0000.;1")
+    assert len(opened(write_dicomdir(disc / "DICOMDIR", LISTED)).files) == 7
+
+
+def test_a_malformed_dicomdir_is_refused(disc: Path) -> None:
+    path = write_dicomdir(disc / "DICOMDIR", LISTED)
+    whole = path.read_bytes()
+    for cut in range(140, len(whole), 97):
+        path.write_bytes(whole[:cut] + b"\xff\xfe" * 20)
+        try:
+            opened(path)
+        except LoadError as error:
+            assert error.code in {"unreadable_file", "dicomdir_empty"}  # noqa: PT017
+    path.write_bytes(whole)
+    assert len(opened(path).files) == 7
+
+
+def test_a_dicomdir_without_files_is_refused(disc: Path) -> None:
+    error = refused(write_dicomdir(disc / "DICOMDIR", [["GONE"]]))
+    assert error.code == "dicomdir_empty"
+    assert error.details == {"listed": 1, "outside": 0, "missing": 1}
+
+
+def test_one_volume_in_a_folder_or_zip_is_that_volume(tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    write_itk(tmp_path / "study" / "scan.nii.gz")
+    (tmp_path / "study" / "notes.txt").write_text("a text")
+    alone = load_series(tmp_path / "study" / "scan.nii.gz")
+    for place in (tmp_path / "study", zipped(tmp_path / "study", tmp_path / "study.zip", prefix="a/")):
+        assert opened(place).kind == "nifti"
+        np.testing.assert_array_equal(load_series(place).volume.hu, alone.volume.hu)
+        assert load_series(place).input_digest == alone.input_digest
+
+
+def test_a_detached_header_finds_its_data_in_the_same_folder_of_a_zip(tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    write_itk(tmp_path / "study" / "scan.mhd")
+    archive = zipped(tmp_path / "study", tmp_path / "study.zip", prefix="deep/er/")
+    alone = load_series(tmp_path / "study" / "scan.mhd")
+    np.testing.assert_array_equal(load_series(archive).volume.hu, alone.volume.hu)
+    with zipfile.ZipFile(archive, "a") as more:
+        more.writestr("deep/er/scan.raw.old", b"")
+        more.writestr("scan.raw", bytes(240))
+    np.testing.assert_array_equal(load_series(archive).volume.hu, alone.volume.hu)
+
+
+def test_several_volumes_are_named_and_not_guessed(tmp_path: Path) -> None:
+    write_itk(tmp_path / "a.nii.gz")
+    write_nrrd(tmp_path / "b.nrrd")
+    error = refused(tmp_path)
+    assert error.code == "several_volumes"
+    assert error.details["files"] == ["a.nii.gz", "b.nrrd"]
+
+
+def test_dicom_goes_before_other_volumes(folder: Path) -> None:
+    write_itk(folder / "a.nii.gz")
+    loaded = load_series(folder)
+    assert loaded.source == "dicom"
+    assert {"other_files"} <= {code.code for code in loaded.loading.codes}
+
+
+def test_archives_within_are_named_and_not_opened(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "outer").mkdir()
+    zipped(folder, tmp_path / "outer" / "inner.zip")
+    write_itk(tmp_path / "outer" / "scan.nii.gz")
+    source = opened(tmp_path / "outer")
+    assert source.kind == "nifti"
+    assert note_numbers(source)["nested_archives"] == {"archives": 1}
+    assert "inner.zip" in source.notes[0].text
+    (tmp_path / "outer" / "scan.nii.gz").unlink()
+    assert refused(zipped(tmp_path / "outer", tmp_path / "nested.zip")).code == "not_an_image_series"
+
+
+def test_a_single_file_stands_for_its_folder(folder: Path) -> None:
+    source = opened(folder / "slice0002")
+    assert source.kind == "file"
+    assert source.only in source.files
+    assert len(source.files) == 8
+
+
+def test_kinds_are_told_by_content(folder: Path, tmp_path: Path) -> None:
+    made = {
+        "dicom": (folder / "slice0000"),
+        "zip": zipped(folder, tmp_path / "z.nrrd"),
+        "nifti": write_itk(tmp_path / "n.nii").rename(tmp_path / "n.dcm"),
+        "nrrd": write_nrrd(tmp_path / "r.nii"),
+        "metaimage": write_meta(tmp_path / "m.zip"),
+    }
+    for kind, path in made.items():
+        assert file_kind(path.read_bytes()[:2048]) == kind
+    for text in (
+        b"",
+        b"NRRD",
+        b"NRRD0004",
+        b"ObjectType = Image\n",
+        b"a = b\nNDims 3\nDimSize = 1\n",
+        b"\x1f\x8b",
+    ):
+        assert file_kind(text) == "other"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "C:a", "a\0b", "/a"])
+def test_what_is_no_base_name(name: str) -> None:
+    assert not is_base_name(name)
+    assert is_base_name("IM000001.dcm")

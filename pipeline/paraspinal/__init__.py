@@ -21,6 +21,7 @@ _HOMES = {
     "Differential": "result",
     "Finding": "result",
     "Geometry": "volume",
+    "Inspection": "loading",
     "LabelMap": "volume",
     "LoadError": "errors",
     "LoadedSeries": "loading",
@@ -36,6 +37,7 @@ _HOMES = {
     "assess_quality": "quality",
     "differential_of": "differential",
     "find_masses": "masses",
+    "inspect_source": "loading",
     "load_config": "config",
     "load_model": "differential",
     "load_series": "loading",
@@ -58,6 +60,7 @@ __all__ = [
     "Differential",
     "Finding",
     "Geometry",
+    "Inspection",
     "LabelMap",
     "LoadError",
     "LoadedSeries",
@@ -74,6 +77,7 @@ __all__ = [
     "assess_quality",
     "differential_of",
     "find_masses",
+    "inspect_source",
     "load_config",
     "load_model",
     "load_series",
@@ -111,7 +115,7 @@ if TYPE_CHECKING:
         ParaspinalError,
         UsageError,
     )
-    from paraspinal.loading import LoadedSeries, load_series
+    from paraspinal.loading import Inspection, LoadedSeries, inspect_source, load_series
     from paraspinal.masses import find_masses
     from paraspinal.masses.types import Mass, MassSearch
     from paraspinal.measure import measure_mass, measure_patient, measure_vertebrae

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pydicom.dataset import Dataset
 
 from paraspinal.dicomio import values
+from paraspinal.dicomio.values import Attributes
 from paraspinal.volume import Acquisition
 
 # Years per unit of the DICOM age string (PS3.5, value representation AS).
@@ -17,7 +18,7 @@ _AGE_UNITS = {"Y": 1.0, "M": 1.0 / 12.0, "W": 7.0 / 365.25, "D": 1.0 / 365.25}
 _RECONSTRUCTIONS = {"FILTER_BACK_PROJ": "FBP", "ITERATIVE": "iterative"}
 
 
-def read_acquisition(dataset: Dataset) -> Acquisition:
+def read_acquisition(dataset: Attributes) -> Acquisition:
     """Return the acquisition facts of one single-frame object."""
     return Acquisition(
         modality=values.text(dataset, "Modality", limit=16),
@@ -53,7 +54,7 @@ def frame_acquisition(common: Acquisition, group: Callable[[str], Dataset]) -> A
     )
 
 
-def _exposure_mas(dataset: Dataset) -> float | None:
+def _exposure_mas(dataset: Attributes) -> float | None:
     """Return the exposure in mAs; the micro-ampere form carries decimals that the plain one rounds off."""
     micro = values.number(dataset, "ExposureInuAs", low=1, high=1e8)
     if micro is not None:

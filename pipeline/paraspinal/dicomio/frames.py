@@ -62,11 +62,11 @@ def check_format(form: PixelFormat) -> None:
         raise FrameError(
             f"its pixels are {form.photometric or 'of no stated kind'}, not grey values", "not_grey"
         )
-    if form.photometric == "MONOCHROME1":
-        raise FrameError("its grey scale is inverted (MONOCHROME1)", "monochrome1")
     if form.bits_allocated not in (8, 16, 32):
         raise FrameError(f"it stores {form.bits_allocated} bits per pixel", "bit_depth")
-    if not form.bits_stored - 1 <= form.high_bit < form.bits_allocated or form.bits_stored < 1:
+    # High Bit is one less than Bits Stored (PS3.5 8.1.1). Where it is not, nobody can tell which of the two is wrong,
+    # and the values would be off by a power of two.
+    if not 1 <= form.bits_stored == form.high_bit + 1 <= form.bits_allocated:
         raise FrameError(
             f"its bit depths contradict each other (allocated {form.bits_allocated}, stored {form.bits_stored},"
             f" high bit {form.high_bit})",
@@ -122,12 +122,25 @@ def decode_frame(coded: bytes | memoryview, form: PixelFormat) -> tuple[StoredAr
     return _stored_values(array.reshape(form.rows, form.columns), form)
 
 
-def _native_frames(blob: bytes, form: PixelFormat) -> list[bytes | memoryview]:
-    need, have = form.frame_bytes * form.frames, len(blob) - form.offset
-    declared = form.length if form.length is not None else have
-    if min(have, declared) < need:
+def is_native(form: PixelFormat) -> bool:
+    """Tell whether the frames are stored uncompressed."""
+    return form.transfer_syntax in _NATIVE
+
+
+def check_native_length(form: PixelFormat, available: int) -> None:
+    """Compare the pixel data of an uncompressed file, of which `available` bytes are there, with its header.
+
+    Raises
+    ------
+    FrameError
+        If it is shorter than the header says, or longer by more than padding.
+    """
+    need = form.frame_bytes * form.frames
+    declared = form.length if form.length is not None else available
+    if min(available, declared) < need:
         raise FrameError(
-            f"it holds {min(have, declared)} of {need} bytes of pixel data", "truncated_pixel_data"
+            f"it holds {max(0, min(available, declared))} of {need} bytes of pixel data",
+            "truncated_pixel_data",
         )
     # One odd byte of padding is required by the standard, some writers fill up to a block; more than a row
     # means that the header describes other pixels.
@@ -135,6 +148,10 @@ def _native_frames(blob: bytes, form: PixelFormat) -> list[bytes | memoryview]:
         raise FrameError(
             f"it declares {declared} bytes of pixel data where {need} belong", "pixel_data_mismatch"
         )
+
+
+def _native_frames(blob: bytes, form: PixelFormat) -> list[bytes | memoryview]:
+    check_native_length(form, len(blob) - form.offset)
     view = memoryview(blob)[form.offset :]
     size = form.frame_bytes
     return [view[i * size : (i + 1) * size] for i in range(form.frames)]
@@ -166,20 +183,18 @@ def _stored_values(array: StoredArray, form: PixelFormat) -> tuple[StoredArray, 
     """Clear unused bits and extend the sign."""
     if array.dtype.kind == "i":  # JPEG 2000 codes the sign itself
         return array, False
-    shift = form.high_bit + 1 - form.bits_stored
     width = array.dtype.itemsize * 8
-    native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    values = native >> shift if shift else native
+    values = array.astype(array.dtype.newbyteorder("="), copy=False)
     if form.bits_stored >= width:
         return (values.view(f"i{width // 8}") if form.signed else values), False
     unused = width - form.bits_stored
     if not form.signed:
         kept = values & values.dtype.type((1 << form.bits_stored) - 1)
-        return kept, bool(shift == 0 and (kept != values).any())
+        return kept, bool((kept != values).any())
     extended = (values << unused).view(f"i{width // 8}") >> unused
     outside = extended.view(values.dtype) != values
     # Unextended negatives (all unused bits 0) are how many writers store them.
-    return extended, bool(shift == 0 and (values[outside] >> form.bits_stored).any())
+    return extended, bool((values[outside] >> form.bits_stored).any())
 
 
 def _decode_rle(coded: bytes, form: PixelFormat) -> StoredArray:

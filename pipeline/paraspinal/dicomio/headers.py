@@ -8,6 +8,7 @@ import struct
 import zlib
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -15,6 +16,9 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from paraspinal.dicomio import values
 from paraspinal.dicomio.acquisition import frame_acquisition, read_acquisition
+from paraspinal.dicomio.bounded import MAX_GROUPS_BYTES, BoundedStream
+from paraspinal.dicomio.bounded import HeaderError as HeaderError
+from paraspinal.dicomio.values import Attributes
 from paraspinal.volume import Acquisition
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -26,10 +30,6 @@ DICOMDIR = "1.2.840.10008.1.3.10"
 UNDEFINED_LENGTH = 0xFFFFFFFF
 
 _META_START = 132
-
-
-class HeaderError(ValueError):
-    """A file that is no readable DICOM object; the message says why, in words for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,11 @@ class Plane:
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """What a reader needs to know of one image (a file, or one frame of a multi-frame file)."""
+    """What a reader needs to know of one image (a file, or one frame of a multi-frame file).
+
+    ``acquisition_number``, ``temporal_position``, ``acquired_at`` and ``content_at`` only serve to tell images
+    apart that lie at one position.
+    """
 
     sop_class: str
     sop_instance_uid: str
@@ -97,6 +101,10 @@ class ImageHeader:
     body_part: str | None
     instance_number: int | None
     pixels: PixelFormat | None
+    acquisition_number: int | None = None
+    temporal_position: int | None = None
+    acquired_at: str | None = None
+    content_at: str | None = None
     plane: Plane = field(default_factory=Plane)
     rescale: Rescale = field(default_factory=Rescale)
     padding: tuple[int, ...] = ()
@@ -131,23 +139,44 @@ def plain_bytes(blob: bytes, *, limit: int) -> bytes:
     return blob[:meta_end].replace(DEFLATED.encode(), plain) + body
 
 
-def read_headers(blob: bytes) -> tuple[ImageHeader, ...]:
-    """Read the header of one DICOM file (already through `plain_bytes`), one entry per frame with a place.
+def read_headers(source: bytes | BinaryIO) -> tuple[ImageHeader, ...]:
+    """Read the header of one DICOM file, one entry per frame with a place; the pixels are not touched.
 
     A DICOMDIR has none: it lists files, and the files themselves are read.
+
+    Parameters
+    ----------
+    source : bytes or binary stream
+        The file, already through `plain_bytes`: a stream must not be deflated.
 
     Raises
     ------
     HeaderError
-        If the bytes are no DICOM object. pydicom itself may raise anything else on malformed input.
+        If the bytes are no DICOM object, or its header is beyond the limits. pydicom itself may raise anything else
+        on malformed input.
     """
-    stream = io.BytesIO(blob)
+    stream = BoundedStream(io.BytesIO(source) if isinstance(source, bytes) else source)
     dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
     if dataset.file_meta.get("MediaStorageSOPClassUID") == DICOMDIR:
         return ()
     if not any(k in dataset for k in ("SOPClassUID", "Modality", "Rows", "SeriesInstanceUID")):
         raise HeaderError("it holds no DICOM attributes of an object")
-    header = ImageHeader(
+    syntax = values.text(dataset.file_meta, "TransferSyntaxUID") or ImplicitVRLittleEndian
+    at = stream.tell()
+    header = header_of(dataset, str(syntax), pixel_element(stream.read(12), at, syntax))
+    frames = _functional_groups(dataset, header)
+    return frames or (header,)
+
+
+def header_of(dataset: Attributes, syntax: str, place: tuple[int, int | None] | None) -> ImageHeader:
+    """Build the header of a file from its attributes, its transfer syntax and the place of its pixel data.
+
+    Raises
+    ------
+    HeaderError
+        If it does not say how its pixels are to be read.
+    """
+    return ImageHeader(
         sop_class=values.text(dataset, "SOPClassUID") or "",
         sop_instance_uid=values.text(dataset, "SOPInstanceUID") or "",
         series_uid=values.text(dataset, "SeriesInstanceUID") or "",
@@ -157,7 +186,11 @@ def read_headers(blob: bytes) -> tuple[ImageHeader, ...]:
         image_type=values.texts(dataset, "ImageType"),
         body_part=values.text(dataset, "BodyPartExamined"),
         instance_number=values.whole(dataset, "InstanceNumber"),
-        pixels=_pixel_format(dataset, stream, blob),
+        pixels=_pixel_format(dataset, syntax, place),
+        acquisition_number=values.whole(dataset, "AcquisitionNumber"),
+        temporal_position=values.whole(dataset, "TemporalPositionIdentifier"),
+        acquired_at=_moment(dataset, "Acquisition"),
+        content_at=_moment(dataset, "Content"),
         plane=_plane(dataset, dataset, dataset),
         rescale=_rescale(dataset),
         padding=tuple(
@@ -168,8 +201,6 @@ def read_headers(blob: bytes) -> tuple[ImageHeader, ...]:
         lossy=values.text(dataset, "LossyImageCompression") == "01",
         acquisition=read_acquisition(dataset),
     )
-    frames = _functional_groups(dataset, header)
-    return frames or (header,)
 
 
 def short_digest(uid: str, length: int = 8) -> str:
@@ -177,7 +208,7 @@ def short_digest(uid: str, length: int = 8) -> str:
     return hashlib.sha256(uid.encode()).hexdigest()[:length]
 
 
-def _plane(orientation: Dataset, position: Dataset, measures: Dataset) -> Plane:
+def _plane(orientation: Attributes, position: Attributes, measures: Attributes) -> Plane:
     return Plane(
         orientation=values.vector(orientation, "ImageOrientationPatient", 6),
         position=values.vector(position, "ImagePositionPatient", 3),
@@ -185,7 +216,7 @@ def _plane(orientation: Dataset, position: Dataset, measures: Dataset) -> Plane:
     )
 
 
-def _rescale(dataset: Dataset) -> Rescale:
+def _rescale(dataset: Attributes) -> Rescale:
     return Rescale(
         slope=values.number(dataset, "RescaleSlope"),
         intercept=values.number(dataset, "RescaleIntercept"),
@@ -194,10 +225,10 @@ def _rescale(dataset: Dataset) -> Rescale:
     )
 
 
-def _pixel_format(dataset: Dataset, stream: io.BytesIO, blob: bytes) -> PixelFormat | None:
+def _pixel_format(
+    dataset: Attributes, syntax: str, place: tuple[int, int | None] | None
+) -> PixelFormat | None:
     """Return the pixel format, or None for an object without (usable) pixel data."""
-    syntax = values.text(dataset.file_meta, "TransferSyntaxUID") or ImplicitVRLittleEndian
-    place = _pixel_element(blob, stream.tell(), syntax)
     rows = values.whole(dataset, "Rows", low=1, high=2**16)
     columns = values.whole(dataset, "Columns", low=1, high=2**16)
     if place is None or rows is None or columns is None:
@@ -214,13 +245,19 @@ def _pixel_format(dataset: Dataset, stream: io.BytesIO, blob: bytes) -> PixelFor
         high_bit=_high_bit(dataset, stored),
         signed=_signed(dataset),
         photometric=values.text(dataset, "PhotometricInterpretation", limit=16) or "",
-        transfer_syntax=str(syntax),
+        transfer_syntax=syntax,
         offset=place[0],
         length=place[1],
     )
 
 
-def _signed(dataset: Dataset) -> bool:
+def _moment(dataset: Attributes, what: str) -> str | None:
+    """Return date and time of one kind as text that only serves to tell images apart."""
+    parts = [values.text(dataset, f"{what}{unit}", limit=32) for unit in ("DateTime", "Date", "Time")]
+    return " ".join(part for part in parts if part) or None
+
+
+def _signed(dataset: Attributes) -> bool:
     """Return Pixel Representation; taken the wrong way, it turns air into metal, so there is no default."""
     found = values.whole(dataset, "PixelRepresentation", high=1)
     if found is None:
@@ -228,15 +265,17 @@ def _signed(dataset: Dataset) -> bool:
     return found == 1
 
 
-def _high_bit(dataset: Dataset, stored: int) -> int:
+def _high_bit(dataset: Attributes, stored: int) -> int:
     found = values.whole(dataset, "HighBit", high=255)
     return stored - 1 if found is None else found
 
 
-def _pixel_element(blob: bytes, at: int, syntax: str) -> tuple[int, int | None] | None:
-    """Return (offset, length) of the Pixel Data value whose element starts at `at`, None if there is none."""
+def pixel_element(head: bytes, at: int, syntax: str) -> tuple[int, int | None] | None:
+    """Return (offset, length) of the Pixel Data value whose element begins at `at` with the bytes `head`.
+
+    None if there is none. Twelve bytes are enough.
+    """
     order = ">" if syntax == "1.2.840.10008.1.2.2" else "<"
-    head = blob[at : at + 12]
     if len(head) < 8 or struct.unpack(order + "HH", head[:4]) != (0x7FE0, 0x0010):
         return None
     if head[4:6] in (b"OB", b"OW", b"UN"):
@@ -250,8 +289,13 @@ def _pixel_element(blob: bytes, at: int, syntax: str) -> tuple[int, int | None] 
 
 def _functional_groups(dataset: Dataset, header: ImageHeader) -> tuple[ImageHeader, ...]:
     """Return one header per frame of an enhanced multi-frame object; empty for any other."""
+    if header.pixels is None or "PerFrameFunctionalGroupsSequence" not in dataset:
+        return ()
+    if header.pixels.offset > MAX_GROUPS_BYTES:
+        # pydicom needs 50 bytes of memory for one of a sequence of tiny elements.
+        raise HeaderError(f"the headers of its frames take more than {MAX_GROUPS_BYTES >> 20} MiB")
     per_frame = values.items(dataset, "PerFrameFunctionalGroupsSequence")
-    if not per_frame or header.pixels is None or header.pixels.frames != len(per_frame):
+    if not per_frame or header.pixels.frames != len(per_frame):
         return ()
     shared = (values.items(dataset, "SharedFunctionalGroupsSequence") or [Dataset()])[0]
 

@@ -1,10 +1,8 @@
-"""NIfTI-1 files as arrays [z, y, x] with a `Geometry`."""
+"""NIfTI-1 and NIfTI-2 single files as arrays [z, y, x] with a `Geometry`."""
 
 from __future__ import annotations
 
-import gzip
 import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,100 +10,150 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from paraspinal.dicomio.sniff import is_nifti
+from paraspinal.dicomio.rawgrid import (
+    FARTHEST_MM,
+    GZIP,
+    HEADER_LIMIT,
+    GridError,
+    GridHeader,
+    affine,
+    checked_shape,
+    stored_voxels,
+)
+from paraspinal.dicomio.sniff import is_nifti, unzipped_head
 from paraspinal.volume import Geometry, HUArray
 
-_HEADER_BYTES = 352
-_GZIP = b"\x1f\x8b"
-# NIfTI-1 data types that are one number per voxel.
-_DATA_TYPES = {2: "u1", 256: "i1", 4: "i2", 512: "u2", 8: "i4", 768: "u4", 16: "f4", 64: "f8"}
+# Data types that are one number per voxel.
+_DATA_TYPES = {
+    2: "u1",
+    256: "i1",
+    4: "i2",
+    512: "u2",
+    8: "i4",
+    768: "u4",
+    1024: "i8",
+    1280: "u8",
+    16: "f4",
+    64: "f8",
+}
+# Form and place of each field, by size of the header: NIfTI-1 and NIfTI-2.
+_LAYOUT = {
+    348: {
+        "dimensions": ("8h", 40),
+        "type": ("h", 70),
+        "pixdim": ("8f", 76),
+        "offset": ("f", 108),
+        "scale": ("2f", 112),
+        "units": ("B", 123),
+        "forms": ("2h", 252),
+        "quaternion": ("6f", 256),
+        "rows": ("12f", 280),
+    },
+    540: {
+        "dimensions": ("8q", 16),
+        "type": ("h", 12),
+        "pixdim": ("8d", 104),
+        "offset": ("q", 168),
+        "scale": ("2d", 176),
+        "units": ("i", 500),
+        "forms": ("2i", 344),
+        "quaternion": ("6d", 352),
+        "rows": ("12d", 400),
+    },
+}
+_SINGLE_FILE = (b"n+1", b"n+2")
+_MAGIC_AT = {348: 344, 540: 4}
+_SPACE_UNITS = 0x07
+_MILLIMETRES = (0, 2)  # not stated, and millimetres
 _FORMS_AGREE_MM = 0.5
-_SHEAR = 1e-3
+_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _INT16 = np.iinfo(np.int16)
 
 
-class NiftiError(ValueError):
+class NiftiError(GridError):
     """A NIfTI file that cannot be taken; ``code`` is the stable code of the reason."""
-
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
-class NiftiHeader:
-    """A checked NIfTI-1 header.
+class _Fields:
+    """The numbers of a header, in the order in which they are there."""
 
-    ``shape`` counts voxels along (x, y, z); ``dtype`` is the stored type with its byte order; ``offset`` the first
-    byte of the voxels; ``slope`` and ``intercept`` turn stored into real values; ``ras`` is the 4×4 matrix from
-    (x, y, z) index to RAS millimetres.
-    """
-
-    shape: tuple[int, int, int]
-    dtype: np.dtype[Any]
-    offset: int
+    dimensions: tuple[int, ...]
+    type: int
+    pixdim: npt.NDArray[np.float64]
+    offset: float
     slope: float
     intercept: float
-    ras: npt.NDArray[np.float64]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all stored voxels."""
-        x, y, z = self.shape
-        return x * y * z * self.dtype.itemsize
+    units: int
+    qform_code: int
+    sform_code: int
+    quaternion: npt.NDArray[np.float64]
+    rows: npt.NDArray[np.float64]
 
 
-def read_nifti_header(path: Path) -> NiftiHeader:
+def parse_nifti(head: bytes) -> GridHeader:
     """Read and check the header, before any memory is taken for voxels.
+
+    Parameters
+    ----------
+    head : bytes
+        The file's first bytes, compressed or not: `HEADER_LIMIT` of them are enough.
 
     Raises
     ------
     NiftiError
-        If the file is no NIfTI-1 file, not 3-D, or says nothing, or two things, about its orientation.
+        If the file is no single-file NIfTI, not 3-D, or says nothing, or two things, about its orientation.
     """
-    head = _read(path, _HEADER_BYTES)
-    if not is_nifti(head) or head[344:347] != b"n+1":
-        raise NiftiError("it is no single-file NIfTI-1 image", "unsupported_format")
-    order = "<" if struct.unpack("<i", head[:4])[0] == 348 else ">"
-    code, _bits = struct.unpack(order + "2h", head[70:74])
-    if code not in _DATA_TYPES:
+    packed = head.startswith(GZIP)
+    plain = unzipped_head(head) if packed else head
+    order, size = _form(plain)
+    fields = _fields(plain, order, size)
+    if fields.type not in _DATA_TYPES:
         raise NiftiError("its voxels are not single numbers", "not_hounsfield")
-    offset, slope, intercept = struct.unpack(order + "3f", head[108:120])
-    if not 348 <= offset < 2**31:
+    if not size <= fields.offset < 2**31:
         raise NiftiError("its header does not say where its voxels begin", "unreadable_file")
-    unscaled = slope == 0.0 or not np.isfinite([slope, intercept]).all()
-    return NiftiHeader(
-        shape=_shape(struct.unpack(order + "8h", head[40:56])),
-        dtype=np.dtype(order + _DATA_TYPES[code]),
-        offset=int(offset),
-        slope=1.0 if unscaled else slope,
-        intercept=0.0 if unscaled else intercept,
-        ras=_affine(head, order),
+    if fields.units & _SPACE_UNITS not in _MILLIMETRES:
+        raise NiftiError("its size is not in millimetres", "invalid_geometry")
+    shape = _shape(fields.dimensions)
+    scaled = fields.slope != 0.0 and np.isfinite([fields.slope, fields.intercept]).all()
+    return GridHeader(
+        shape=shape,
+        dtype=np.dtype(order + _DATA_TYPES[fields.type]),
+        offset=int(fields.offset),
+        lps=_RAS_TO_LPS @ _ras(fields, shape),
+        packing="file" if packed else "none",
+        slope=fields.slope if scaled else 1.0,
+        intercept=fields.intercept if scaled else 0.0,
     )
+
+
+def read_nifti_header(path: Path) -> GridHeader:
+    """Read and check the header of a file.
+
+    Raises
+    ------
+    GridError
+        As `parse_nifti`.
+    """
+    with path.open("rb") as stream:
+        return parse_nifti(stream.read(HEADER_LIMIT))
 
 
 def read_nifti_values(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
     """Return the voxels [z, y, x] in file order, scaled as the file says, and their grid.
 
-    The voxels are not read through ITK: it fills a file that was cut off with zeros, and replaces voxels without
-    a number by 0, both without a word.
-
     Raises
     ------
-    NiftiError
+    GridError
         If the file cannot be taken.
     """
-    header = read_nifti_header(path)
-    blob = _read(path, header.offset + header.nbytes)
-    if len(blob) < header.offset + header.nbytes:
-        raise NiftiError("its voxels are cut off", "truncated_pixel_data")
-    stored = np.frombuffer(
-        blob, header.dtype, offset=header.offset, count=header.nbytes // header.dtype.itemsize
-    )
-    values = stored.reshape(header.shape[::-1]).astype(header.dtype.newbyteorder("="))
+    blob = path.read_bytes()
+    header = parse_nifti(blob[:HEADER_LIMIT])
+    stored = stored_voxels(header, blob)
+    values = stored.astype(header.dtype.newbyteorder("="))
     if (header.slope, header.intercept) != (1.0, 0.0):
         values = values * np.float64(header.slope) + header.intercept
-    return values, _geometry(header)
+    return values, header.geometry()
 
 
 def read_nifti(path: Path | str) -> tuple[HUArray, Geometry]:
@@ -115,7 +163,7 @@ def read_nifti(path: Path | str) -> tuple[HUArray, Geometry]:
 
     Raises
     ------
-    NiftiError
+    GridError
         If the file cannot be taken.
     """
     values, geometry = read_nifti_values(Path(path))
@@ -154,6 +202,35 @@ def write_nifti(path: Path, array: npt.NDArray[np.generic], geometry: Geometry) 
     sitk.WriteImage(image, str(path), useCompression=path.name.endswith(".gz"))
 
 
+def _form(head: bytes) -> tuple[str, int]:
+    """Return byte order and size of a header."""
+    if not head:
+        raise NiftiError("it is a damaged gzip file", "unreadable_file")
+    if is_nifti(head):
+        for order in "<>":
+            size = struct.unpack(order + "i", head[:4])[0]
+            if size in _LAYOUT and head[_MAGIC_AT[size] : _MAGIC_AT[size] + 3] in _SINGLE_FILE:
+                return order, size
+    raise NiftiError("it is no single-file NIfTI image", "unsupported_format")
+
+
+def _fields(head: bytes, order: str, size: int) -> _Fields:
+    found = {name: struct.unpack_from(order + form, head, at) for name, (form, at) in _LAYOUT[size].items()}
+    return _Fields(
+        dimensions=found["dimensions"],
+        type=found["type"][0],
+        pixdim=np.array(found["pixdim"], dtype=np.float64),
+        offset=found["offset"][0],
+        slope=found["scale"][0],
+        intercept=found["scale"][1],
+        units=found["units"][0],
+        qform_code=found["forms"][0],
+        sform_code=found["forms"][1],
+        quaternion=np.array(found["quaternion"], dtype=np.float64),
+        rows=np.array(found["rows"], dtype=np.float64).reshape(3, 4),
+    )
+
+
 def _shape(dimensions: tuple[int, ...]) -> tuple[int, int, int]:
     count, *sizes = dimensions
     used = sizes[: max(0, min(count, 7))]
@@ -161,31 +238,33 @@ def _shape(dimensions: tuple[int, ...]) -> tuple[int, int, int]:
         raise NiftiError("its header states no three-dimensional grid", "not_an_image_series")
     if any(n > 1 for n in used[3:]):
         raise NiftiError(f"it holds {len(used)} dimensions", "four_dimensional")
-    return used[0], used[1], used[2]
+    return checked_shape(used[:3])
 
 
-def _affine(head: bytes, order: str) -> npt.NDArray[np.float64]:
-    """Return the index → RAS matrix; both forms of it must agree where both are given.
+def _ras(fields: _Fields, shape: tuple[int, int, int]) -> npt.NDArray[np.float64]:
+    """Return the index → RAS matrix; all that the header says about it must agree.
 
-    Two forms that disagree are how left and right get exchanged between programs.
+    Two forms that disagree are how left and right get exchanged between programs; programs also differ in whether
+    they take the voxel size from the sform or from pixdim.
     """
-    pixdim = np.array(struct.unpack(order + "8f", head[76:108]), dtype=np.float64)
-    qform_code, sform_code = struct.unpack(order + "2h", head[252:256])
-    quaternion = np.array(struct.unpack(order + "6f", head[256:280]), dtype=np.float64)
-    rows = np.array(struct.unpack(order + "12f", head[280:328]), dtype=np.float64).reshape(3, 4)
     forms = []
-    if sform_code > 0:
-        forms.append(np.vstack([rows, [0.0, 0.0, 0.0, 1.0]]))
-    if qform_code > 0:
-        forms.append(_quaternion_matrix(quaternion, pixdim))
+    if fields.sform_code > 0:
+        forms.append(np.vstack([fields.rows, [0.0, 0.0, 0.0, 1.0]]))
+    if fields.qform_code > 0:
+        with np.errstate(over="ignore", invalid="ignore"):
+            forms.append(_quaternion_matrix(fields.quaternion, fields.pixdim))
     if not forms:
         raise NiftiError("it does not say how it lies in the patient", "orientation_unknown")
-    if not all(np.isfinite(form).all() for form in forms):
+    if not all((np.abs(form) <= FARTHEST_MM).all() for form in forms):
         raise NiftiError("its orientation is not made of numbers", "invalid_geometry")
-    sizes = np.array(struct.unpack(order + "8h", head[40:56])[1:4], dtype=np.float64)
+    sizes = np.array(shape, dtype=np.float64)
     corners = np.array([[*(c * sizes), 1.0] for c in (np.zeros(3), np.ones(3), *np.eye(3))])
     if np.abs(corners @ (forms[0] - forms[-1]).T).max() > _FORMS_AGREE_MM:
         raise NiftiError("it states two different orientations (qform and sform)", "orientation_conflict")
+    stated = np.clip(fields.pixdim[1:4], 0.0, FARTHEST_MM)
+    differ = np.abs(np.linalg.norm(forms[0][:3, :3], axis=0) - stated) * sizes
+    if differ[stated > 0.0].max(initial=0.0) > _FORMS_AGREE_MM:
+        raise NiftiError("it states two different voxel sizes (pixdim and sform)", "orientation_conflict")
     return forms[0]
 
 
@@ -195,7 +274,6 @@ def _quaternion_matrix(
     """Return the matrix of the quaternion form (NIfTI-1 header, METHOD 2)."""
     b, c, d = quaternion[:3]
     a = np.sqrt(max(0.0, 1.0 - b * b - c * c - d * d))
-    matrix = np.eye(4)
     rotation = np.array(
         [
             [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
@@ -204,34 +282,4 @@ def _quaternion_matrix(
         ]
     )
     handed = -1.0 if pixdim[0] < 0 else 1.0
-    matrix[:3, :3] = rotation * (pixdim[1:4] * [1.0, 1.0, handed])
-    matrix[:3, 3] = quaternion[3:]
-    return matrix
-
-
-def _geometry(header: NiftiHeader) -> Geometry:
-    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ header.ras
-    spacing = np.linalg.norm(lps[:3, :3], axis=0)
-    if spacing.min() <= 0.0:
-        raise NiftiError("its voxels have no size", "invalid_geometry")
-    axes = lps[:3, :3] / spacing
-    if np.abs(axes.T @ axes - np.eye(3)).max() > _SHEAR:
-        raise NiftiError("its axes are not at right angles", "invalid_geometry")
-    # Single precision in the file: 7 digits are all there is.
-    sx, sy, sz = (float(np.round(s, 7)) for s in spacing)
-    x, y, z = (float(v) for v in lps[:3, 3])
-    nx, ny, nz = header.shape
-    return Geometry((nz, ny, nx), (sz, sy, sx), (x, y, z), np.ascontiguousarray(axes[:, ::-1]) + 0.0)
-
-
-def _read(path: Path, limit: int) -> bytes:
-    """Return the first `limit` bytes of a file, unpacked if it is gzip; never more."""
-    with path.open("rb") as stream:
-        if stream.read(2) != _GZIP:
-            stream.seek(0)
-            return stream.read(limit)
-    try:
-        with gzip.open(path) as unpacked:
-            return unpacked.read(limit)
-    except (OSError, EOFError, zlib.error) as error:
-        raise NiftiError("it is a damaged gzip file", "unreadable_file") from error
+    return affine(rotation * (pixdim[1:4] * [1.0, 1.0, handed]), quaternion[3:])

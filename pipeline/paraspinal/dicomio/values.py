@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from pydicom.dataset import Dataset
 
 MAX_TEXT = 64
 
 
-def raw_value(dataset: Dataset, keyword: str) -> Any:
+class Attributes(Protocol):
+    """Attributes by keyword: a pydicom data set, or a plain dictionary of values that are converted already."""
+
+    def get(self, key: str, /) -> Any:
+        """Return the value of an attribute, None when it is absent."""
+
+    def __contains__(self, name: str, /) -> bool: ...
+
+
+def raw_value(dataset: Attributes, keyword: str) -> Any:
     """Return a value as pydicom gives it; None when it is absent, empty or unreadable."""
     try:
         value = dataset.get(keyword)
@@ -26,56 +35,60 @@ def raw_value(dataset: Dataset, keyword: str) -> Any:
     return None if value is None or (isinstance(value, str) and not value) else value
 
 
-def text(dataset: Dataset, keyword: str, *, limit: int = MAX_TEXT) -> str | None:
+def text(dataset: Attributes, keyword: str, *, limit: int = MAX_TEXT) -> str | None:
     """Return a value as printable text of at most `limit` characters, multiple values joined by a backslash."""
     value = raw_value(dataset, keyword)
     if value is None:
         return None
-    return printable("\\".join(str(v) for v in _several(value)), limit=limit) or None
+    joined = value if isinstance(value, str) else "\\".join(str(v) for v in _several(value))
+    return printable(joined, limit=limit) or None
 
 
 def printable(value: str, *, limit: int = MAX_TEXT) -> str:
     """Return `value` without control or invisible characters, trimmed and cut."""
-    return "".join(c for c in value if c.isprintable()).strip()[:limit]
+    kept = value if value.isprintable() else "".join(c for c in value if c.isprintable())
+    return kept.strip()[:limit]
 
 
-def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+def texts(dataset: Attributes, keyword: str) -> tuple[str, ...]:
     """Return the parts of a multi-valued text, at most 16."""
     value = raw_value(dataset, keyword)
     return () if value is None else tuple(printable(str(v)).upper() for v in list(_several(value))[:16])
 
 
-def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
+def numbers(dataset: Attributes, keyword: str) -> tuple[float, ...]:
     """Return the values of a numeric attribute; empty when one of them is not a finite number."""
     value = raw_value(dataset, keyword)
     if value is None:
         return ()
     try:
-        found = tuple(float(v) for v in _several(value))
+        found = tuple(map(float, _several(value)))
     except (TypeError, ValueError, OverflowError):
         return ()
-    return found if all(math.isfinite(v) for v in found) else ()
+    return found if all(map(math.isfinite, found)) else ()
 
 
-def number(dataset: Dataset, keyword: str, *, low: float = -math.inf, high: float = math.inf) -> float | None:
+def number(
+    dataset: Attributes, keyword: str, *, low: float = -math.inf, high: float = math.inf
+) -> float | None:
     """Return the first value of a numeric attribute if it lies in [low, high]."""
     found = numbers(dataset, keyword)
     return found[0] if found and low <= found[0] <= high else None
 
 
-def whole(dataset: Dataset, keyword: str, *, low: int = 0, high: int = 2**31) -> int | None:
+def whole(dataset: Attributes, keyword: str, *, low: int = 0, high: int = 2**31) -> int | None:
     """Return a whole number in [low, high]."""
     found = number(dataset, keyword, low=low, high=high)
     return int(found) if found is not None and found == int(found) else None
 
 
-def vector(dataset: Dataset, keyword: str, length: int) -> tuple[float, ...] | None:
+def vector(dataset: Attributes, keyword: str, length: int) -> tuple[float, ...] | None:
     """Return exactly `length` finite numbers, or None."""
     found = numbers(dataset, keyword)
     return found if len(found) == length else None
 
 
-def items(dataset: Dataset, keyword: str) -> list[Dataset]:
+def items(dataset: Attributes, keyword: str) -> list[Dataset]:
     """Return the items of a sequence; none when it is absent or unreadable."""
     value = raw_value(dataset, keyword)
     return [v for v in _several(value) if isinstance(v, Dataset)] if value is not None else []

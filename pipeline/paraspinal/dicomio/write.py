@@ -5,34 +5,21 @@ Meant for synthetic data: patient, study and equipment say so in every file.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-import imagecodecs
 import numpy as np
-import numpy.typing as npt
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
-from pydicom.uid import (
-    UID,
-    CTImageStorage,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEGLSLossless,
-    generate_uid,
-)
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, CTImageStorage, generate_uid
 
+from paraspinal.dicomio.encode import SYNTAX_UIDS, save_dataset, set_pixel_data
 from paraspinal.errors import UsageError
-from paraspinal.volume import CTVolume
+from paraspinal.volume import Acquisition, CTVolume
 
 Syntax = Literal["explicit", "implicit", "jpeg-ls"]
 SYNTAXES: tuple[Syntax, ...] = get_args(Syntax)
 
-_SYNTAX_UID: dict[Syntax, UID] = {
-    "explicit": ExplicitVRLittleEndian,
-    "implicit": ImplicitVRLittleEndian,
-    "jpeg-ls": JPEGLSLossless,
-}
 # JPEG-LS codes unsigned samples, so HU are stored above this intercept there.
 _UNSIGNED_INTERCEPT = -1024
 _DATE, _TIME = "20000101", "120000"
@@ -83,10 +70,17 @@ def write_ct_series(
             remedy="Clip the volume at -1024 HU, or write it uncompressed.",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    series = _series_dataset(
-        volume, uid_seed=uid_seed, patient_name=patient_name, series_description=series_description
+    g = volume.geometry
+    series = series_dataset(
+        volume.acquisition,
+        thickness_mm=volume.acquisition.slice_thickness_mm or g.spacing_mm[0],
+        uid_seed=uid_seed,
+        patient_name=patient_name,
+        series_description=series_description,
     )
-    count = volume.geometry.shape[0]
+    place_dataset(series, row=g.axes_lps[:, 2], column=g.axes_lps[:, 1], spacing_mm=g.spacing_mm[1:])
+    series.Rows, series.Columns = g.shape[1:]
+    count = g.shape[0]
     paths = []
     for index in range(count):
         number = count - index
@@ -96,11 +90,10 @@ def write_ct_series(
     return tuple(paths)
 
 
-def _series_dataset(
-    volume: CTVolume, *, uid_seed: str, patient_name: str, series_description: str
+def series_dataset(
+    acquired: Acquisition, *, thickness_mm: float, uid_seed: str, patient_name: str, series_description: str
 ) -> Dataset:
-    """Return all that the slices have in common: patient, study, series, equipment, acquisition."""
-    acquired, g = volume.acquisition, volume.geometry
+    """Return all that the images of a synthetic series have in common but their place and size."""
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 192"
     ds.ImageType = list(acquired.image_type) or ["DERIVED", "SECONDARY", "AXIAL"]
@@ -122,28 +115,23 @@ def _series_dataset(
     ds.BodyPartExamined = "CHEST"
     ds.QualityControlImage = "YES"  # DICOM's own word for an image of a phantom
     ds.BurnedInAnnotation = "NO"
-    ds.SliceThickness = _decimal(acquired.slice_thickness_mm or g.spacing_mm[0])
-    ds.KVP = None if acquired.kvp is None else _decimal(acquired.kvp)
+    ds.SliceThickness = decimal(thickness_mm)
+    ds.KVP = None if acquired.kvp is None else decimal(acquired.kvp)
     if acquired.exposure_mas is not None:
         ds.Exposure = round(acquired.exposure_mas)
     ds.ConvolutionKernel = acquired.kernel or "SYNTHETIC"
     if acquired.contrast_agent is not None:
         ds.ContrastBolusAgent = acquired.contrast_agent
     ds.PatientPosition = "HFS"
-    ds.StudyInstanceUID = _uid(uid_seed, "study")
-    ds.SeriesInstanceUID = _uid(uid_seed, "series")
+    ds.StudyInstanceUID = synthetic_uid(uid_seed, "study")
+    ds.SeriesInstanceUID = synthetic_uid(uid_seed, "series")
     ds.StudyID = "1"
     ds.SeriesNumber = 1
     ds.AcquisitionNumber = 1
-    ds.FrameOfReferenceUID = _uid(uid_seed, "frame of reference")
+    ds.FrameOfReferenceUID = synthetic_uid(uid_seed, "frame of reference")
     ds.PositionReferenceIndicator = ""
-    ds.ImageOrientationPatient = [
-        _decimal(c) for column in (2, 1) for c in g.axes_lps[:, column]
-    ]  # along a row (array axis x), then along a column (y)
-    ds.PixelSpacing = [_decimal(g.spacing_mm[1]), _decimal(g.spacing_mm[2])]
     ds.SamplesPerPixel = 1
     ds.PhotometricInterpretation = "MONOCHROME2"
-    ds.Rows, ds.Columns = g.shape[1], g.shape[2]
     ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 16, 15
     ds.WindowCenter, ds.WindowWidth = "40", "400"
     ds.RescaleSlope, ds.RescaleType = "1", "HU"
@@ -151,41 +139,39 @@ def _series_dataset(
     return ds
 
 
+def place_dataset(
+    ds: Dataset, *, row: Iterable[float], column: Iterable[float], spacing_mm: Sequence[float]
+) -> None:
+    """State how an image lies: directions along a row and along a column (LPS), distance of rows and columns."""
+    ds.ImageOrientationPatient = [decimal(c) for c in (*row, *column)]
+    ds.PixelSpacing = [decimal(s) for s in spacing_mm]
+
+
 def _write_slice(
     series: Dataset, volume: CTVolume, index: int, path: Path, *, number: int, syntax: Syntax, uid_seed: str
 ) -> None:
     ds = Dataset()
     ds.update(series)
-    ds.SOPInstanceUID = _uid(uid_seed, f"slice {number}")
+    ds.SOPInstanceUID = synthetic_uid(uid_seed, f"slice {number}")
     ds.InstanceNumber = number
-    ds.ImagePositionPatient = [_decimal(c) for c in volume.geometry.to_lps((index, 0, 0))]
+    ds.ImagePositionPatient = [decimal(c) for c in volume.geometry.to_lps((index, 0, 0))]
     frame = np.ascontiguousarray(volume.hu[index])
     if syntax == "jpeg-ls":
         ds.PixelRepresentation, ds.RescaleIntercept = 0, str(_UNSIGNED_INTERCEPT)
-        ds.PixelData = encapsulate([_jpeg_ls(frame)])
-        ds["PixelData"].VR = "OB"
-        ds["PixelData"].is_undefined_length = True
+        stored = (frame.astype(np.int32) - _UNSIGNED_INTERCEPT).astype(np.uint16)
+        set_pixel_data(ds, [stored], syntax)
     else:
         ds.PixelRepresentation, ds.RescaleIntercept = 1, "0"
-        ds.PixelData = frame.astype("<i2").tobytes()
-        ds["PixelData"].VR = "OW"
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.MediaStorageSOPClassUID = CTImageStorage
-    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-    ds.file_meta.TransferSyntaxUID = _SYNTAX_UID[syntax]
-    ds.save_as(path, enforce_file_format=True)
+        set_pixel_data(ds, [frame], syntax)
+    save_dataset(ds, path, SYNTAX_UIDS[syntax])
 
 
-def _jpeg_ls(frame: npt.NDArray[np.int16]) -> bytes:
-    stored = (frame.astype(np.int32) - _UNSIGNED_INTERCEPT).astype(np.uint16)
-    return bytes(imagecodecs.jpegls_encode(stored))
-
-
-def _uid(seed: str, what: str) -> UID:
+def synthetic_uid(seed: str, what: str) -> UID:
+    """Return a UID that follows from a seed and a name."""
     return generate_uid(entropy_srcs=["paraspinal phantom", seed, what])
 
 
-def _decimal(value: float) -> str:
+def decimal(value: float) -> str:
     """Return a Decimal String: at most 16 characters, no negative zero."""
     text = f"{round(float(value), 6) + 0.0:.6f}".rstrip("0").rstrip(".")
     return text or "0"

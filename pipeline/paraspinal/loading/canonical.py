@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +54,12 @@ def source_view(canonical: npt.NDArray[np.generic], axes: SourceAxes) -> npt.NDA
     flips = tuple(slice(None, None, -1) if f else slice(None) for f in axes.flipped)
     inverse = np.argsort(axes.order)
     return canonical[flips].transpose((int(inverse[0]), int(inverse[1]), int(inverse[2])))
+
+
+def to_canonical(source: npt.NDArray[np.generic], axes: SourceAxes) -> npt.NDArray[Any]:
+    """Return a view of a source array in canonical order."""
+    flips = tuple(slice(None, None, -1) if f else slice(None) for f in axes.flipped)
+    return source.transpose(axes.order)[flips]
 
 
 def _reordered(source: Geometry, axes: SourceAxes) -> Geometry:

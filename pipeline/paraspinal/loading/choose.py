@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from paraspinal.config import LoadingConfig
 from paraspinal.dicomio.headers import short_digest
 from paraspinal.errors import LoadError, UsageError
+from paraspinal.loading.sources import shown
 from paraspinal.loading.stacks import Stack
-from paraspinal.loading.suitability import Candidate, candidate_of, refusal_of
+from paraspinal.loading.suitability import Candidate
 
 _SHOWN = 30
 _MIN_DIGEST_DIGITS = 4
@@ -19,7 +19,7 @@ UidOf = Callable[[Stack], str]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen candidate, why it was taken, and one sentence per stack that was not.
+    """The chosen candidate, why it was taken, and one sentence per series that was not.
 
     ``siblings`` counts images under the same Series Instance UID that are not in the volume.
     """
@@ -30,65 +30,59 @@ class Choice:
     siblings: int
 
 
-def choose_series(
-    stacks: Sequence[Stack], *, wanted: str | None, uid_of: UidOf, config: LoadingConfig
-) -> Choice:
-    """Choose the stack to load.
+def choose_series(candidates: Sequence[Candidate], *, wanted: str | None, uid_of: UidOf) -> Choice:
+    """Choose the series to load.
 
     Parameters
     ----------
-    stacks : sequence of Stack
+    candidates : sequence of Candidate
         At least one.
     wanted : str or None
-        Series Instance UID, series number, or the first digits (4 or more) of the UID's digest; None takes the
-        best axial chest or abdomen CT.
+        Series Instance UID, series number, or the first digits (4 or more) of the UID's digest, with ``/part`` after
+        it where one UID holds several scans; None takes the best axial chest or abdomen CT.
     uid_of : callable
         Gives the UID of a stack, derived where the files carry none (which means reading them).
-    config : LoadingConfig
-        Limits.
 
     Raises
     ------
     UsageError
         If no series, or more than one, is called `wanted`.
     LoadError
-        If no stack can be loaded; the reason of the best one.
+        If no series can be loaded; the reason of the best one.
     """
-    eligible = list(stacks) if wanted is None else _named(stacks, wanted, uid_of)
-    refusals = {id(stack): refusal_of(stack, config=config) for stack in stacks}
-    candidates = [candidate_of(stack, config=config) for stack in eligible if refusals[id(stack)] is None]
-    if not candidates:
-        raise _no_candidate(eligible, refusals)
-    best = max(candidates, key=lambda c: c.score)
+    eligible = list(candidates) if wanted is None else _named(candidates, wanted, uid_of)
+    ranked = sorted((c for c in eligible if c.refusal is None), key=lambda c: -c.score)
+    if not ranked:
+        raise _no_candidate(eligible, len(candidates))
+    best = ranked[0]
     if best.defect is not None:
-        raise best.defect
-    left_out = [
-        _left_out(stack, refusals[id(stack)], candidates) for stack in stacks if stack is not best.stack
-    ]
+        raise _with_file(best.defect, best)
+    others = [c for c in candidates if c is not best]
+    left_out = [_left_out(other, best, wanted) for other in others]
     if len(left_out) > _SHOWN:
         left_out = [*left_out[:_SHOWN], f"and {len(left_out) - _SHOWN} more"]
     siblings = sum(
-        len(stack.entries)
-        for stack in stacks
-        if stack is not best.stack and stack.uid == best.stack.uid and stack.uid
+        len(other.stack.entries) for other in others if other.stack.uid == best.stack.uid and best.stack.uid
     )
-    return Choice(best, _because(best, candidates, wanted), tuple(left_out), siblings)
+    return Choice(best, _because(ranked, wanted), tuple(left_out), siblings)
 
 
-def _named(stacks: Sequence[Stack], wanted: str, uid_of: UidOf) -> list[Stack]:
-    name = wanted.strip()
-    found = [stack for stack in stacks if stack.uid == name and name]
+def _named(candidates: Sequence[Candidate], wanted: str, uid_of: UidOf) -> list[Candidate]:
+    name, _, part = wanted.strip().partition("/")
+    found = [c for c in candidates if c.stack.uid == name and name]
     if not found and name.isascii() and name.isdigit():
-        found = [stack for stack in stacks if stack.header.series_number == int(name)]
+        found = [c for c in candidates if c.stack.header.series_number == int(name)]
     if not found and len(name) >= _MIN_DIGEST_DIGITS:
-        found = [stack for stack in stacks if short_digest(uid_of(stack), 64).startswith(name.lower())]
+        found = [c for c in candidates if short_digest(uid_of(c.stack), 64).startswith(name.lower())]
+    if part:
+        found = [c for c in found if part.isascii() and part.isdigit() and c.stack.part == int(part)]
     if not found:
         raise UsageError(
             "The input holds no series of that name.",
             code="series_not_found",
-            remedy=f"It holds: {_listing(stacks)}.",
+            remedy=f"It holds: {_listing(candidates)}.",
         )
-    if len({stack.uid for stack in found}) > 1:
+    if len({c.stack.uid for c in found}) > 1:
         raise UsageError(
             "More than one series goes by that name.",
             code="series_ambiguous",
@@ -97,35 +91,48 @@ def _named(stacks: Sequence[Stack], wanted: str, uid_of: UidOf) -> list[Stack]:
     return found
 
 
-def _listing(stacks: Sequence[Stack]) -> str:
-    parts = [f"{stack.label}, {len(stack.entries)} images" for stack in stacks[:_SHOWN]]
-    return "; ".join(parts) + ("; …" if len(stacks) > _SHOWN else "")
+def _listing(candidates: Sequence[Candidate]) -> str:
+    parts = [f"{c.stack.label}, {len(c.stack.entries)} images" for c in candidates[:_SHOWN]]
+    return "; ".join(parts) + ("; …" if len(candidates) > _SHOWN else "")
 
 
-def _no_candidate(stacks: Sequence[Stack], refusals: dict[int, LoadError | None]) -> LoadError:
-    """Return the refusal of the stack that came nearest: CT before others, then the most images."""
-    reasons = [(stack, reason) for stack in stacks if (reason := refusals[id(stack)]) is not None]
-    _, nearest = max(reasons, key=lambda pair: (pair[1].code != "not_ct", len(pair[0].entries)))
-    nearest.details.setdefault("series_in_input", len(stacks))
-    return nearest
+def _no_candidate(candidates: Sequence[Candidate], total: int) -> LoadError:
+    """Return the refusal of the series that came nearest: CT before others, then the most images."""
+    refused = [(c, c.refusal) for c in candidates if c.refusal is not None]
+    candidate, nearest = max(refused, key=lambda pair: (pair[1].code != "not_ct", len(pair[0].stack.entries)))
+    nearest.details.setdefault("series_in_input", total)
+    return _with_file(nearest, candidate)
 
 
-def _left_out(stack: Stack, refusal: LoadError | None, candidates: Sequence[Candidate]) -> str:
-    head = f"{stack.label}: {len(stack.entries)} images"
-    if refusal is not None:
-        modality = f" ({stack.header.modality})" if refusal.code == "not_ct" and stack.header.modality else ""
-        return f"{head}, {refusal.code}{modality}"
-    own = next((c for c in candidates if c.stack is stack), None)
-    if own is None:
+def _with_file(error: LoadError, candidate: Candidate) -> LoadError:
+    """Name a file of the series that is refused: a digest alone leads nobody to it."""
+    error.details.setdefault("file", shown(candidate.stack.entries[0].file.name))
+    return error
+
+
+def _left_out(other: Candidate, best: Candidate, wanted: str | None) -> str:
+    head = f"{other.stack.label}: {len(other.stack.entries)} images"
+    if other.refusal is not None:
+        code, modality = other.refusal.code, other.stack.header.modality
+        return f"{head}, {code}" + (f" ({modality})" if code == "not_ct" and modality else "")
+    if other.defect is not None:
+        return f"{head}, {other.defect.code}"
+    if wanted is not None and other.stack.uid != best.stack.uid:
         return f"{head}, not the one that was asked for"
-    if own.defect is not None:
-        return f"{head}, {own.defect.code}"
-    return f"{stack.label}: {own.facts}; less suited"
+    return (
+        f"{other.stack.label}: {other.facts}; less suited (score {other.score:.1f} against {best.score:.1f})"
+    )
 
 
-def _because(best: Candidate, candidates: Sequence[Candidate], wanted: str | None) -> str:
+def _because(ranked: Sequence[Candidate], wanted: str | None) -> str:
+    best = ranked[0]
     if wanted is not None:
         return f"asked for: {best.facts}"
-    if len(candidates) == 1:
+    if len(ranked) == 1:
         return f"the only CT series: {best.facts}"
-    return f"the best of {len(candidates)} CT series by extent, plane, spacing and kernel: {best.facts}"
+    why = ", ".join(f"{reason} {points:+.1f}" for reason, points in best.reasons)
+    second = ranked[1]
+    return (
+        f"the best of {len(ranked)} CT series: {best.facts}; score {best.score:.1f} ({why});"
+        f" next is {second.stack.label} with {second.score:.1f}"
+    )

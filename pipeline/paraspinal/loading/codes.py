@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from paraspinal.config import LoadingConfig
 from paraspinal.errors import LoadError
 from paraspinal.result import LoadCode
 
@@ -38,9 +39,14 @@ REFUSALS: dict[str, str] = {
     "one_position": "Give a series with more than one table position.",
     "duplicate_positions": "Separate the phases or reconstructions, and give one of them.",
     "missing_slices": "Export the series again: slices of it are not here.",
+    "duplicate_slices": "Export the series again, or let the loader drop the copies (--policy repair).",
+    "repeated_positions": "Separate the phases or scans, or let the loader do it (--policy repair).",
+    "position_inferred": "Export the series again, or let the loader place the images (--policy repair).",
+    "damaged_slices": "Export the series again: images of it cannot be decoded.",
+    "cone_beam": "Give a diagnostic CT: values of a cone-beam reconstruction are no Hounsfield units.",
     "variable_spacing": "Give a reconstruction with evenly spaced slices.",
     "irregular_positions": "Give a reconstruction whose slices lie in one line.",
-    "gantry_tilt": "Correct the tilt (for example with dcm2niix) and give the NIfTI file.",
+    "gantry_tilt": "Give a reconstruction without tilt, or let the loader correct it (--policy repair).",
     "too_oblique": "Give a reconstruction within 25 degrees of the patient's axes.",
     "missing_geometry": _RE_EXPORT,
     "invalid_geometry": _RE_EXPORT,
@@ -50,6 +56,9 @@ REFUSALS: dict[str, str] = {
     "four_dimensional": "Split the file into 3-D volumes and give one.",
     "orientation_conflict": "Convert the DICOM series again: the file states two orientations.",
     "orientation_unknown": "Convert the DICOM series again: the file does not say which side is left.",
+    "several_volumes": "Give one of the files by its name.",
+    "dicomdir_empty": "Give the folder that holds the images.",
+    "data_file_missing": "Put the voxels' file beside its header, under the name that the header states.",
 }
 
 NOTES: dict[str, str] = {
@@ -76,10 +85,32 @@ NOTES: dict[str, str] = {
     "unused_bits": "Bits outside the stored value were set and were cleared.",
     "values_unusual": "No voxel reads as fat or air: this may not be a CT of a body.",
     "enhanced_multiframe": "The slices are frames of a multi-frame object.",
+    "virtual_energy": "Virtual monoenergetic images: densities are those of one energy, not of a tube voltage.",
+    "monochrome1": "The grey scale is stored for inverted display; the values themselves are upright.",
+    "clipped_hu": "The densest values were cut off when the series was made: dense bone and metal read too low.",
+    "truncated_field_of_view": "The body reaches beyond the reconstructed field.",
     "kvp_unknown": "The tube voltage is not stated.",
     "mixed_acquisition": "Tube voltage or kernel differ between slices; those of the middle slice are given.",
     "fractional_values": "Values were rounded to whole Hounsfield units.",
     "not_a_number": "Voxels without a number were marked as padding.",
+    "orientation_anterior_posterior": "The spine lies in front: the volume is mirrored or turned.",
+    "orientation_head_feet": "The lungs lie upside down: the volume is mirrored or turned.",
+    "orientation_left_right": "The organs lie on the other side: a mirrored volume, or situs inversus.",
+    "nested_archives": "Archives within the input were not opened.",
+    "dicomdir_outside": "Records of the DICOMDIR that point outside its folder were not followed.",
+    "dicomdir_missing": "Files that the DICOMDIR lists are not there.",
+    "dicomdir_unlisted": "Files that the DICOMDIR does not list were ignored.",
+}
+
+# What is corrected under the policy "repair" and refused under "strict". The code is the same in both.
+REPAIRS: dict[str, str] = {
+    "gantry_tilt": "The stack leans; each slice was moved within its plane to where it belongs.",
+    "missing_slices": "Slices are missing; they were interpolated.",
+    "variable_spacing": "Slices are unevenly spaced; they were interpolated to the finest spacing.",
+    "duplicate_slices": "Images with the position and the pixels of another one were dropped.",
+    "repeated_positions": "The series holds several scans; they were separated.",
+    "position_inferred": "Images without a position were placed by their instance number.",
+    "damaged_slices": "Images that cannot be decoded were left out.",
 }
 
 
@@ -94,6 +125,28 @@ def note(code: str, text: str | None = None, *, slices: Iterable[int] = (), **nu
     return LoadCode(
         code=code,
         text=text or known,
+        numbers={name: float(value) for name, value in numbers.items()},
+        slices=tuple(slices),
+    )
+
+
+def repaired(
+    code: str, text: str | None = None, *, config: LoadingConfig, slices: Iterable[int] = (), **numbers: float
+) -> LoadCode:
+    """Return the record of a repair; the policy "strict" refuses instead.
+
+    Raises
+    ------
+    LoadError
+        With the same code, if `config.policy` is ``"strict"``.
+    """
+    words = text or REPAIRS[code]
+    if config.policy == "strict":
+        raise refuse(code, f"{words} The policy is strict: nothing is repaired.", **numbers)
+    return LoadCode(
+        code=code,
+        kind="repair",
+        text=words,
         numbers={name: float(value) for name, value in numbers.items()},
         slices=tuple(slices),
     )

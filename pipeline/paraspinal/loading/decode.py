@@ -17,8 +17,9 @@ from paraspinal.dicomio.headers import HeaderError, PixelFormat, plain_bytes
 from paraspinal.loading.canonical import Canonical, source_view
 from paraspinal.loading.codes import refuse
 from paraspinal.loading.hounsfield import to_hounsfield
+from paraspinal.loading.inplace import fits, read_into, rescale_in_place
 from paraspinal.loading.scan import Entry
-from paraspinal.loading.sources import SourceFile, shown
+from paraspinal.loading.sources import DiskFile, SourceFile, shown
 from paraspinal.volume import BoolArray, HUArray
 
 
@@ -37,7 +38,10 @@ class SliceReport:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The canonical volume with its padding, one report per slice, and the digest of the files' bytes."""
+    """The canonical volume with its padding, one report per slice, and the digest of the files' bytes.
+
+    The digest is empty where the settings ask for none.
+    """
 
     hu: HUArray
     padding: BoolArray | None
@@ -58,6 +62,8 @@ def decode_stack(entries: Sequence[Entry], canonical: Canonical, *, config: Load
     """
     hu = np.empty(canonical.geometry.shape, dtype=np.int16)
     target = source_view(hu, canonical.axes)
+    if len(target) != len(entries):  # an unread slice would be left with whatever was in memory
+        raise AssertionError(f"{len(entries)} images do not fill {len(target)} slices")
     jobs = _by_file(entries)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the fragment parser; what is wrong is raised
@@ -69,9 +75,13 @@ def decode_stack(entries: Sequence[Entry], canonical: Canonical, *, config: Load
                 pool.shutdown(wait=False, cancel_futures=True)  # one bad slice ends it; don't decode the rest
                 raise
     reports = sorted((report for _, found in done for report in found), key=lambda report: report.index)
-    digest = hashlib.sha256("".join(sorted(digest for digest, _ in done)).encode())
     padding = _padding_volume(reports, canonical)
-    return Decoded(hu, padding, tuple(reports), digest.hexdigest()[:16])
+    return Decoded(hu, padding, tuple(reports), _digest([digest for digest, _ in done], config))
+
+
+def _digest(digests: list[str], config: LoadingConfig) -> str:
+    """Return one digest of all files, whatever their order."""
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:16] if config.digest_input else ""
 
 
 def _by_file(entries: Sequence[Entry]) -> list[_Job]:
@@ -86,13 +96,7 @@ def _decode_file(
 ) -> tuple[str, list[SliceReport]]:
     file, wanted = job
     try:
-        blob = file.read()
-        plain = plain_bytes(blob, limit=int(config.max_file_mib) << 20)
-        frames = split_frames(plain, _form(wanted[0][1]))
-        reports = [
-            _decode_slice(index, entry, frames[entry.header.frame or 0], target, config)
-            for index, entry in wanted
-        ]
+        return _read_in_place(file, wanted, target, config) or _read_whole(file, wanted, target, config)
     except FrameError as error:
         raise refuse(
             error.code, f"{shown(file.name)} cannot be decoded: {error}.", file=shown(file.name)
@@ -101,7 +105,34 @@ def _decode_file(
         raise refuse(
             "unreadable_file", f"{shown(file.name)} cannot be read a second time.", file=shown(file.name)
         ) from error
-    return hashlib.sha256(blob).hexdigest(), reports
+
+
+def _read_in_place(
+    file: SourceFile, wanted: list[tuple[int, Entry]], target: npt.NDArray[np.generic], config: LoadingConfig
+) -> tuple[str, list[SliceReport]] | None:
+    """Read a plain slice straight into the volume; None where it has to be decoded or turned round."""
+    index, entry = wanted[0]
+    plane, form = target[index], _form(entry)
+    if not isinstance(file, DiskFile) or not fits(form, plane):
+        return None
+    digest = read_into(file.path, form, plane, digest=config.digest_input)
+    extremes = rescale_in_place(plane, entry.header)
+    if extremes is None:
+        return digest, [_decode_slice(index, entry, plane.tobytes(), target, config)]
+    return digest, [SliceReport(index, 0, *extremes, padded=0, unused_bits=False)]
+
+
+def _read_whole(
+    file: SourceFile, wanted: list[tuple[int, Entry]], target: npt.NDArray[np.generic], config: LoadingConfig
+) -> tuple[str, list[SliceReport]]:
+    blob = file.read()
+    plain = plain_bytes(blob, limit=int(config.max_file_mib) << 20)
+    frames = split_frames(plain, _form(wanted[0][1]))
+    reports = [
+        _decode_slice(index, entry, frames[entry.header.frame or 0], target, config)
+        for index, entry in wanted
+    ]
+    return hashlib.sha256(blob).hexdigest() if config.digest_input else "", reports
 
 
 def _decode_slice(

@@ -1,7 +1,7 @@
-"""Where the slices of a stack lie, from orientation and position alone.
+"""Where the slices of a stack lie, from orientation and position alone, and on which grid they are put.
 
 Slice Thickness and Spacing Between Slices are never spacing: both are wrong in real files, and the positions say
-it exactly. A stack that is no evenly spaced box is refused with the numbers.
+it exactly. A stack that is no evenly spaced box is put on one if the positions say how; the numbers are recorded.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from paraspinal.config import LoadingConfig
-from paraspinal.errors import LoadError
-from paraspinal.loading.codes import note, refuse
+from paraspinal.loading.codes import note, refuse, repaired
+from paraspinal.loading.positions import complete_positions
+from paraspinal.loading.regrid import Regrid
 from paraspinal.loading.scan import Entry
+from paraspinal.loading.spacing import even_grid
 from paraspinal.loading.stacks import Stack
 from paraspinal.result import LoadCode
 from paraspinal.volume import Geometry
@@ -27,15 +29,29 @@ _COSINE_ERROR = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Slices in order along their normal (row × column direction), and the grid [slice, row, column] they form."""
+    """Slices in order along their normal (row × column direction), and the grid [slice, row, column] they form.
+
+    ``regrid`` says how the slices are moved or interpolated to fill the grid; None where each is a slice of it.
+    """
 
     entries: tuple[Entry, ...]
     geometry: Geometry
     notes: tuple[LoadCode, ...]
+    regrid: Regrid | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Directions (unit vectors in LPS) and pixel spacing (row, column) that all slices share."""
+
+    row: Positions
+    column: Positions
+    normal: Positions
+    spacing: tuple[float, float]
 
 
 def lay_out(stack: Stack, *, config: LoadingConfig) -> Layout:
-    """Order the slices of a stack and prove that they form an evenly spaced box.
+    """Order the slices of a stack and put them on an evenly spaced box.
 
     Raises
     ------
@@ -43,51 +59,62 @@ def lay_out(stack: Stack, *, config: LoadingConfig) -> Layout:
         ``missing_geometry``, ``invalid_geometry``, ``one_position``, ``duplicate_positions``, ``gantry_tilt``,
         ``irregular_positions``, ``missing_slices`` or ``variable_spacing``, with numbers in ``details``.
     """
-    row, column, spacing, positions = _planes(stack)
-    normal = np.cross(row, column)
-    along = positions @ normal
-    order = np.argsort(along, kind="stable")
-    along, positions = along[order], positions[order]
-    _check_distinct(stack, along, config)
-    _check_line(stack, positions - np.outer(along, normal), along, config, pixel_mm=min(spacing))
-    gap, jitter = _even_gap(stack, along, config)
+    stack, inferred = complete_positions(stack, config=config)
+    frame = _frame(stack)
     pixels = stack.header.pixels
     if pixels is None:
         raise refuse("no_pixel_data", f"The {stack.label} holds no pixel data.")
-    x, y, z = (float(v) for v in positions[0])
-    geometry = Geometry(
-        (len(along), pixels.rows, pixels.columns),
-        (gap, spacing[0], spacing[1]),
-        (x, y, z),
-        np.stack([normal, column, row], axis=1),
-    )
+    positions = np.asarray([e.header.plane.position for e in stack.entries], dtype=np.float64)
+    along = positions @ frame.normal
+    order = np.argsort(along, kind="stable")
+    along, positions = along[order], positions[order]
     entries = tuple(stack.entries[i] for i in order)
-    return Layout(entries, geometry, tuple(_notes(entries, geometry, jitter)))
+    _check_distinct(stack, along, config)
+    offset_px, leaning = _in_plane(stack, positions, along, frame, config)
+    grid = even_grid(stack.label, along, _thickness(entries), config=config)
+    shift_px, origin_px, size = _canvas(offset_px, (pixels.rows, pixels.columns), moved=bool(leaning))
+    first = (
+        grid.first_mm * frame.normal
+        + (origin_px[0] * frame.spacing[0]) * frame.column
+        + (origin_px[1] * frame.spacing[1]) * frame.row
+    )
+    if not leaning and not grid.notes:
+        first = positions[0]
+    x, y, z = (float(v) for v in first)
+    geometry = Geometry(
+        (grid.count, *size),
+        (grid.gap_mm, *frame.spacing),
+        (x, y, z),
+        np.stack([frame.normal, frame.column, frame.row], axis=1),
+    )
+    codes = (*stack.codes, *inferred, *leaning, *grid.notes)
+    regrid = None
+    if leaning or not grid.plain:
+        regrid = Regrid((len(entries), pixels.rows, pixels.columns), geometry.shape, shift_px, along, grid)
+    return Layout(entries, geometry, (*codes, *_notes(entries, geometry, grid.jitter_mm)), regrid)
 
 
-def _planes(stack: Stack) -> tuple[Positions, Positions, tuple[float, float], Positions]:
-    """Return row direction, column direction, (row, column) spacing and all positions, each checked."""
-    planes = [entry.header.plane for entry in stack.entries]
-    first = planes[0]
-    positions = [plane.position for plane in planes if plane.position is not None]
-    if first.orientation is None or first.spacing is None or len(positions) != len(planes):
+def _frame(stack: Stack) -> _Frame:
+    """Return the directions and spacing of a stack, checked."""
+    plane = stack.header.plane
+    if plane.orientation is None or plane.spacing is None:
         raise refuse(
             "missing_geometry",
-            f"The {stack.label} does not state position, orientation or pixel spacing for every slice.",
-            slices=len(planes),
+            f"The {stack.label} does not state orientation or pixel spacing.",
+            slices=len(stack.entries),
         )
-    row, column = np.asarray(first.orientation[:3]), np.asarray(first.orientation[3:])
+    row, column = np.asarray(plane.orientation[:3]), np.asarray(plane.orientation[3:])
     lengths = np.array([np.linalg.norm(row), np.linalg.norm(column)])
     if np.abs(lengths - 1.0).max() > _COSINE_ERROR or abs(float(row @ column)) > _COSINE_ERROR:
         raise refuse("invalid_geometry", f"The directions of {stack.label} are no right-angled unit vectors.")
-    if not all(0.01 <= s <= 20.0 for s in first.spacing):
+    if not all(0.01 <= s <= 20.0 for s in plane.spacing):
         raise refuse(
-            "invalid_geometry", f"The pixel spacing of {stack.label} is impossible.", spacing_mm=first.spacing
+            "invalid_geometry", f"The pixel spacing of {stack.label} is impossible.", spacing_mm=plane.spacing
         )
     row = row / lengths[0]
     column = column - (column @ row) * row
     column = column / np.linalg.norm(column)
-    return row, column, (first.spacing[0], first.spacing[1]), np.asarray(positions, dtype=np.float64)
+    return _Frame(row, column, np.cross(row, column), (plane.spacing[0], plane.spacing[1]))
 
 
 def _check_distinct(stack: Stack, along: Positions, config: LoadingConfig) -> None:
@@ -107,75 +134,64 @@ def _check_distinct(stack: Stack, along: Positions, config: LoadingConfig) -> No
         )
 
 
-def _check_line(
-    stack: Stack, in_plane: Positions, along: Positions, config: LoadingConfig, *, pixel_mm: float
-) -> None:
-    """Refuse a stack that leans (gantry tilt) or wanders sideways.
+def _in_plane(
+    stack: Stack, positions: Positions, along: Positions, frame: _Frame, config: LoadingConfig
+) -> tuple[Positions, tuple[LoadCode, ...]]:
+    """Return where each slice's first pixel lies within its plane, in pixels (row, column), and whether it leans.
 
     The tilt is read from the positions: the tag that states it is missing, or has the wrong sign, often enough.
     """
+    plane_mm = np.stack([positions @ frame.column, positions @ frame.row], axis=1)
     centred = along - along.mean()
-    slope = centred @ (in_plane - in_plane.mean(axis=0)) / (centred @ centred)
-    tilt = float(np.linalg.norm(slope))
-    if tilt > config.tilt_tolerance:
-        raise refuse(
-            "gantry_tilt",
-            f"The slices of {stack.label} are tilted by {np.degrees(np.arctan(tilt)):.1f} degrees.",
-            tilt_deg=round(float(np.degrees(np.arctan(tilt))), 3),
-        )
-    residual = in_plane - in_plane.mean(axis=0) - np.outer(centred, slope)
+    slope = centred @ (plane_mm - plane_mm.mean(axis=0)) / (centred @ centred)
+    residual = plane_mm - plane_mm.mean(axis=0) - np.outer(centred, slope)
     worst = float(np.linalg.norm(residual, axis=1).max())
-    if worst > config.sideways_tolerance_px * pixel_mm:
+    if worst > config.sideways_tolerance_px * min(frame.spacing):
         raise refuse(
             "irregular_positions",
             f"Slices of {stack.label} are shifted sideways by up to {worst:.2f} mm.",
             shift_mm=round(worst, 3),
         )
-
-
-def _even_gap(stack: Stack, along: Positions, config: LoadingConfig) -> tuple[float, float]:
-    """Return the common distance of neighbours and the largest departure from the even grid, in mm."""
-    gaps = np.diff(along)
-    gap = round(float((along[-1] - along[0]) / len(gaps)), 6)  # 1 nm: what is left of decimal strings
-    jitter = float(np.abs(along - (along[0] + gap * np.arange(len(along)))).max())
-    if jitter <= _limit(gap, config):
-        return gap, jitter
-    raise _uneven(stack, gaps, config)
-
-
-def _limit(gap: float, config: LoadingConfig) -> float:
-    return max(config.even_tolerance_mm, config.spacing_tolerance * gap)
-
-
-def _uneven(stack: Stack, gaps: Positions, config: LoadingConfig) -> LoadError:
-    """Return the refusal of uneven gaps: slices missing if all are multiples of the smallest, else variable."""
-    smallest = float(gaps.min())
-    steps = np.rint(gaps / smallest)
-    limit = _limit(smallest, config)
-    details = {
-        "slices": len(gaps) + 1,
-        "gap_min_mm": round(smallest, 4),
-        "gap_median_mm": round(float(np.median(gaps)), 4),
-        "gap_max_mm": round(float(gaps.max()), 4),
-    }
-    if (np.abs(gaps - steps * smallest) <= limit * steps).all() and np.median(steps) == 1:
-        missing = int((steps - 1).sum())
-        return refuse(
-            "missing_slices",
-            f"{_slices(missing)} missing in {stack.label} ({len(gaps) + 1} found, {smallest:.2f} mm apart).",
-            missing=missing,
-            longest_run=int(steps.max()) - 1,
-            **details,
-        )
-    return refuse(
-        "variable_spacing",
-        f"The slices of {stack.label} lie between {smallest:.2f} and {gaps.max():.2f} mm apart.",
-        **details,
+    offset_px = (plane_mm - residual) / np.asarray(frame.spacing)
+    lean = float(np.linalg.norm(slope))
+    if lean <= config.tilt_tolerance:
+        return offset_px, ()
+    tilt = round(float(np.degrees(np.arctan(lean))), 3)
+    signed = tilt if slope[np.abs(slope).argmax()] > 0 else -tilt
+    words = f"The slices of {stack.label} are tilted by {tilt:.1f} degrees"
+    if tilt > config.max_tilt_deg:
+        raise refuse("gantry_tilt", f"{words}.", tilt_deg=signed, limit_deg=config.max_tilt_deg)
+    code = repaired(
+        "gantry_tilt",
+        f"{words}; each was moved within its plane to where it belongs.",
+        config=config,
+        tilt_deg=signed,
+        largest_shift_mm=round(float(np.ptp(along) * lean), 2),
     )
+    return offset_px, (code,)
 
 
-def _slices(count: int) -> str:
-    return "1 slice is" if count == 1 else f"{count} slices are"
+def _canvas(
+    offset_px: Positions, size: tuple[int, int], *, moved: bool
+) -> tuple[Positions, tuple[float, float], tuple[int, int]]:
+    """Return each slice's place on a field that holds all of them, that field's first pixel and its size.
+
+    The middle slice lies on whole pixels; without a lean all do.
+    """
+    base = offset_px[len(offset_px) // 2]
+    if not moved:
+        return np.zeros_like(offset_px), (float(base[0]), float(base[1])), size
+    relative = offset_px - base
+    low, high = np.floor(relative.min(axis=0) + 1e-6), np.ceil(relative.max(axis=0) - 1e-6)
+    first = base + low
+    rows, columns = (int(n + h - lo) for n, lo, h in zip(size, low, high, strict=True))
+    return relative - low, (float(first[0]), float(first[1])), (rows, columns)
+
+
+def _thickness(entries: tuple[Entry, ...]) -> Positions:
+    """Return the stated slice thickness of every slice in mm, NaN where it is not stated."""
+    stated = [e.header.acquisition.slice_thickness_mm for e in entries]
+    return np.array([np.nan if t is None else t for t in stated])
 
 
 def _notes(entries: tuple[Entry, ...], geometry: Geometry, jitter: float) -> list[LoadCode]:

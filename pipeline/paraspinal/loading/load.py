@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from paraspinal.config import LoadingConfig
 from paraspinal.dicomio.headers import plain_bytes, short_digest
-from paraspinal.dicomio.sniff import HEAD_BYTES, file_kind
 from paraspinal.errors import LoadError
+from paraspinal.loading.canonical import Canonical, to_canonical
 from paraspinal.loading.choose import Choice, choose_series
-from paraspinal.loading.codes import note, refuse
-from paraspinal.loading.decode import decode_stack
-from paraspinal.loading.nifti_input import load_nifti
-from paraspinal.loading.report import acquisition_of, check_values, series_notes
-from paraspinal.loading.scan import Entry, Scan, scan_files
-from paraspinal.loading.sources import DiskFile, SourceFile, folder_files, shown, zip_files
-from paraspinal.loading.stacks import Stack, group_stacks
+from paraspinal.loading.codes import note, repaired
+from paraspinal.loading.decode import Decoded, decode_stack
+from paraspinal.loading.grid_input import load_grid
+from paraspinal.loading.layout import Layout
+from paraspinal.loading.opening import GRID_KINDS, open_source
+from paraspinal.loading.regrid import regrid
+from paraspinal.loading.report import acquisition_of, canonical_slices, check_values, series_notes
+from paraspinal.loading.sanity import check_orientation
+from paraspinal.loading.sources import shown
+from paraspinal.loading.stacks import Stack
+from paraspinal.loading.suitability import Candidate, candidate_of
+from paraspinal.loading.survey import Survey, holding, survey, unreadable_lines
 from paraspinal.loading.types import LoadedSeries
+from paraspinal.loading.voxels import voxel_notes
 from paraspinal.result import LoadCode, Loading
-from paraspinal.volume import CTVolume, SliceRef
+from paraspinal.volume import CTVolume, Geometry, SliceRef, SourceAxes
 
 Progress = Callable[[str], None]
 
-_UNREADABLE_SHOWN = 20
+# More damaged images than this are a damaged series; each costs one more attempt.
+_MAX_DAMAGED = 4
+_DAMAGE = frozenset({"truncated_pixel_data", "pixel_data_mismatch", "undecodable", "unreadable_file"})
 
 
 def load_series(
@@ -40,13 +51,13 @@ def load_series(
     Parameters
     ----------
     path : Path or str
-        A folder (searched through), one DICOM file (the rest of its series is found beside it), a zip, or a NIfTI
-        file. What a file is, is told from its content.
+        A folder (searched through), one DICOM file (the rest of its series is found beside it), a DICOMDIR, a zip,
+        or a NIfTI, NRRD or MetaImage file. What a file is, is told from its content.
     series : str, optional
         Series Instance UID, series number, or first digits of the UID's digest; without it the best axial chest
         or abdomen CT is taken, and ``loading.chosen_because`` says why.
     config : LoadingConfig
-        Limits.
+        Limits, and the policy towards defects.
     progress : callable, optional
         Called with a sentence when a step begins.
 
@@ -63,124 +74,70 @@ def load_series(
         If `series` names no series of the input, or several.
     """
     tell = progress if progress is not None else _silent
-    source = Path(path)
-    if source.is_dir():
-        return _load_files(folder_files(source, config=config), source, series, config, tell)
-    if not source.is_file():
-        raise refuse("not_found", f"There is no file or folder {shown(source.name)}.")
-    kind = _kind_of(source)
-    if kind == "nifti":
-        tell("reading NIfTI")
-        return load_nifti(source, config=config)
-    if kind == "zip":
-        return _load_files(zip_files(source, config=config), source, series, config, tell)
-    if kind == "dicom":
-        return _load_beside(source, series, config, tell)
-    raise refuse("unsupported_format", f"{shown(source.name)} is neither DICOM, nor a zip, nor NIfTI.")
+    source = open_source(Path(path), config=config)
+    if source.kind in GRID_KINDS:
+        tell(f"reading {source.kind}")
+        return _with_orientation(load_grid(source, config=config), source.notes, config)
+    tell(f"reading {len(source.files)} headers")
+    found = survey(source, config=config)
+    candidates = found.candidates
+    if source.only is not None and series is None:
+        candidates = holding(candidates, source.only)
+    choice = choose_series(candidates, wanted=series, uid_of=partial(series_uid, config=config))
+    return _with_orientation(_load_choice(choice, found, config, tell), source.notes, config)
 
 
 def _silent(step: str) -> None:
     """Tell nobody."""
 
 
-def _kind_of(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            return file_kind(stream.read(HEAD_BYTES))
-    except OSError as error:
-        raise refuse("unreadable_file", f"{shown(path.name)} cannot be read ({error.strerror}).") from error
-
-
-def _load_files(
-    files: Sequence[SourceFile], source: Path, series: str | None, config: LoadingConfig, tell: Progress
+def _with_orientation(
+    loaded: LoadedSeries, source_notes: tuple[LoadCode, ...], config: LoadingConfig
 ) -> LoadedSeries:
-    label = shown(source.name)
-    if not files:
-        raise refuse("empty_input", f"{label} holds no files.")
-    tell(f"reading {len(files)} headers")
-    scan = scan_files(files, config=config)
-    if not scan.entries:
-        raise _nothing_found(label, scan)
-    stacks = group_stacks(scan.entries, config=config)
-    return _load_choice(
-        choose_series(stacks, wanted=series, uid_of=partial(series_uid, config=config), config=config),
-        scan,
-        config,
-        tell,
+    """Add what the source and the anatomy say; a volume that looks mirrored is never flipped here."""
+    codes = (*source_notes, *loaded.loading.codes, *check_orientation(loaded.volume))
+    return replace(
+        loaded, loading=loaded.loading.model_copy(update={"codes": codes, "policy": config.policy})
     )
 
 
-def _load_beside(path: Path, series: str | None, config: LoadingConfig, tell: Progress) -> LoadedSeries:
-    """Load the series of one file from the files beside it."""
-    one = scan_files([DiskFile(path, path.stat().st_size)], config=config)
-    if not one.entries:
-        reason = one.unreadable[0][1] if one.unreadable else "it is a DICOMDIR; give its folder"
-        label = shown(path.name)
-        raise refuse("unreadable_file", f"{label} cannot be read: {reason}.", file=label)
-    files = folder_files(path.parent, config=config, recursive=False)
-    tell(f"reading {len(files)} headers")
-    scan = scan_files(files, config=config)
-    stacks = group_stacks(scan.entries, config=config)
-    if series is None:
-        stacks = tuple(stack for stack in stacks if any(_is_file(entry, path) for entry in stack.entries))
-    return _load_choice(
-        choose_series(stacks, wanted=series, uid_of=partial(series_uid, config=config), config=config),
-        scan,
-        config,
-        tell,
-    )
+@dataclass(frozen=True, slots=True)
+class _Pixels:
+    """A decoded candidate: what was left of it, and its volume in canonical order."""
+
+    candidate: Candidate
+    decoded: Decoded
+    codes: tuple[LoadCode, ...]
 
 
-def _is_file(entry: Entry, path: Path) -> bool:
-    return isinstance(entry.file, DiskFile) and entry.file.path.name == path.name
-
-
-def _nothing_found(label: str, scan: Scan) -> LoadError:
-    """Return the refusal of an input without a single readable DICOM object."""
-    if scan.unreadable:
-        name, reason = scan.unreadable[0]
-        return refuse(
-            "unreadable_file",
-            f"None of {len(scan.unreadable)} DICOM files of {label} can be read ({name}: {reason}).",
-            files=[f"{n}: {r}" for n, r in scan.unreadable[:_UNREADABLE_SHOWN]],
-        )
-    hint = ""
-    for kind, words in (("zip", "zip archives"), ("nifti", "NIfTI files")):
-        if kind in scan.other:
-            hint = f" It holds {words}: give one of them by name."
-    return refuse(
-        "not_an_image_series",
-        f"{label} holds {len(scan.other)} files and none of them is a DICOM image.{hint}",
-        files=len(scan.other),
-    )
-
-
-def _load_choice(choice: Choice, scan: Scan, config: LoadingConfig, tell: Progress) -> LoadedSeries:
-    candidate = choice.candidate
-    layout, canonical = candidate.layout, candidate.canonical
-    if layout is None or canonical is None:
-        raise AssertionError("a candidate without defect has a layout")
-    tell(f"decoding {len(layout.entries)} slices")
-    decoded = decode_stack(layout.entries, canonical, config=config)
-    check_values(layout.entries, decoded)
+def _load_choice(choice: Choice, found: Survey, config: LoadingConfig, tell: Progress) -> LoadedSeries:
+    pixels = _decode(choice.candidate, config, tell)
+    candidate, decoded = pixels.candidate, pixels.decoded
+    layout, canonical = _placed(candidate)
     uid = series_uid(candidate.stack, config=config)
-    unreadable = [f"file {name}: {reason}" for name, reason in scan.unreadable[:_UNREADABLE_SHOWN]]
+    codes = (
+        *found.scan.notes(),
+        *_sibling_notes(choice),
+        *pixels.codes,
+        *series_notes(candidate, decoded),
+        *voxel_notes(decoded.hu, decoded.padding, canonical.geometry),
+    )
     return LoadedSeries(
         volume=CTVolume(
             hu=decoded.hu,
             geometry=canonical.geometry,
             acquisition=acquisition_of(layout.entries),
-            slices=_slice_refs(
-                layout.entries, axial=canonical.axes.order[0] == 0, flipped=canonical.axes.flipped[0]
-            ),
+            slices=_slice_refs(layout, canonical),
             padding=decoded.padding,
+            interpolated=_interpolated(candidate),
             source_axes=canonical.axes,
         ),
         loading=Loading(
-            verdict="ok",
-            codes=(*scan.notes(), *_sibling_notes(choice), *series_notes(candidate, decoded)),
+            verdict="repaired" if any(code.kind == "repair" for code in codes) else "ok",
+            policy=config.policy,
+            codes=codes,
             chosen_because=choice.because,
-            left_out=(*choice.left_out, *unreadable),
+            left_out=(*choice.left_out, *unreadable_lines(found.scan)),
         ),
         uid=uid,
         uid_digest=short_digest(uid, 16),
@@ -189,16 +146,81 @@ def _load_choice(choice: Choice, scan: Scan, config: LoadingConfig, tell: Progre
     )
 
 
+def _decode(candidate: Candidate, config: LoadingConfig, tell: Progress) -> _Pixels:
+    """Decode a candidate; under the policy "repair" a few images that are damaged are left out of it."""
+    damaged: list[str] = []
+    while True:
+        layout, canonical = _placed(candidate)
+        tell(f"decoding {len(layout.entries)} slices")
+        try:
+            decoded = _decode_layout(layout, canonical, config)
+        except LoadError as error:
+            rest = _without_damaged(candidate, error, config)
+            if rest is None or len(damaged) == _MAX_DAMAGED:
+                raise
+            damaged.append(str(error.details["file"]))
+            candidate = rest
+            continue
+        check_values(layout.entries, decoded)
+        codes: tuple[LoadCode, ...] = ()
+        if damaged:
+            text = f"Images that cannot be decoded were left out: {', '.join(damaged)}."
+            codes = (repaired("damaged_slices", text, config=config, images=len(damaged)),)
+        return _Pixels(candidate, decoded, codes)
+
+
+def _decode_layout(layout: Layout, canonical: Canonical, config: LoadingConfig) -> Decoded:
+    plan = layout.regrid
+    if plan is None:
+        return decode_stack(layout.entries, canonical, config=config)
+    as_stored = Canonical(Geometry(plan.source_shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)), SourceAxes(), 0.0)
+    stored = decode_stack(layout.entries, as_stored, config=config)
+    hu, padding = regrid(stored.hu, stored.padding, plan, threads=config.threads)
+    return replace(
+        stored,
+        hu=np.ascontiguousarray(to_canonical(hu, canonical.axes)),
+        padding=None if padding is None else np.ascontiguousarray(to_canonical(padding, canonical.axes)),
+    )
+
+
+def _without_damaged(candidate: Candidate, error: LoadError, config: LoadingConfig) -> Candidate | None:
+    """Return the candidate without the file that `error` names; None if that is no volume, or not allowed."""
+    if config.policy == "strict" or error.code not in _DAMAGE or "file" not in error.details:
+        return None
+    entries = candidate.stack.entries
+    kept = tuple(e for e in entries if shown(e.file.name) != error.details["file"])
+    if not config.min_slices <= len(kept) < len(entries):
+        return None
+    rest = candidate_of(replace(candidate.stack, entries=kept), config=config)
+    return rest if rest.loadable else None
+
+
+def _placed(candidate: Candidate) -> tuple[Layout, Canonical]:
+    if candidate.layout is None or candidate.canonical is None:
+        raise AssertionError("a candidate without defect has a layout")
+    return candidate.layout, candidate.canonical
+
+
+def _interpolated(candidate: Candidate) -> tuple[int, ...]:
+    plan = _placed(candidate)[0].regrid
+    return () if plan is None else canonical_slices(candidate, plan.interpolated)
+
+
 def _sibling_notes(choice: Choice) -> list[LoadCode]:
     return [note("images_left_out", images=choice.siblings)] if choice.siblings else []
 
 
-def _slice_refs(entries: Sequence[Entry], *, axial: bool, flipped: bool) -> tuple[SliceRef, ...]:
+def _slice_refs(layout: Layout, canonical: Canonical) -> tuple[SliceRef, ...]:
     """Name the object behind every canonical slice; none where canonical slices are not the file's images."""
-    if not axial:
+    if canonical.axes.order[0] != 0:
         return ()
-    refs = [SliceRef(e.header.sop_instance_uid, e.header.instance_number, e.header.frame) for e in entries]
-    return tuple(reversed(refs) if flipped else refs)
+    refs = [
+        SliceRef(e.header.sop_instance_uid, e.header.instance_number, e.header.frame) for e in layout.entries
+    ]
+    if layout.regrid is not None:
+        nobody = SliceRef("", None)
+        refs = [refs[i] if i >= 0 else nobody for i in layout.regrid.grid.source_of]
+    return tuple(reversed(refs) if canonical.axes.flipped[0] else refs)
 
 
 def series_uid(stack: Stack, *, config: LoadingConfig) -> str:

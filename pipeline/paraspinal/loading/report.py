@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import median
+
+import numpy as np
 
 from paraspinal.dicomio.frames import is_lossy
 from paraspinal.loading.codes import note, refuse
 from paraspinal.loading.decode import Decoded, SliceReport
 from paraspinal.loading.hounsfield import AIR_FLOOR_HU, padding_range_hu
+from paraspinal.loading.refusals import virtual_energy_kev
 from paraspinal.loading.scan import Entry
 from paraspinal.loading.suitability import Candidate
 from paraspinal.result import LoadCode
@@ -28,23 +31,48 @@ def acquisition_of(entries: Sequence[Entry]) -> Acquisition:
     middle = entries[len(entries) // 2].header.acquisition
     exposures = [e.header.acquisition.exposure_mas for e in entries]
     known = [value for value in exposures if value is not None]
-    return replace(middle, exposure_mas=median(known) if known else None)
+    return replace(
+        middle,
+        exposure_mas=median(known) if known else None,
+        # A virtual energy is no tube voltage: nothing that was calibrated at one may be read off such values.
+        kvp=middle.kvp if virtual_energy_kev(entries[0].header) is None else None,
+    )
 
 
 def check_values(entries: Sequence[Entry], decoded: Decoded) -> None:
-    """Refuse values that cannot be Hounsfield units where no conversion to them is stated.
+    """Refuse values that cannot be Hounsfield units where the headers leave it open.
 
     Raises
     ------
     LoadError
-        ``not_hounsfield``.
+        ``not_hounsfield`` or ``monochrome1``.
     """
     low = min(s.low for s in decoded.slices)
-    if not entries[0].header.rescale.known and not _AIR_HU[0] <= low <= _AIR_HU[1]:
+    known = entries[0].header.rescale.known
+    if not known and not _AIR_HU[0] <= low <= _AIR_HU[1]:
         raise refuse(
             "not_hounsfield",
             f"No conversion to Hounsfield units is stated, and the lowest value is {low}.",
             lowest=low,
+        )
+    form = entries[0].header.pixels
+    if form is not None and form.photometric == "MONOCHROME1":
+        _check_upright(decoded)
+
+
+def _check_upright(decoded: Decoded) -> None:
+    """Refuse inverted values: MONOCHROME1 is about display (PS3.3 C.7.6.3.1.2), but some writers invert the pixels.
+
+    Around a body there is air, or padding; inverted, it reads as the densest matter of the scan.
+    """
+    hu = decoded.hu[:: max(1, len(decoded.hu) // 16)]
+    corners = np.concatenate([hu[:, y, x].ravel() for y in (0, -1) for x in (0, -1)])
+    air = float(np.median(corners))
+    if air > _AIR_HU[1]:
+        raise refuse(
+            "monochrome1",
+            f"The grey scale is inverted, and so are the values: the corners read {air:.0f} HU.",
+            corners_hu=air,
         )
 
 
@@ -52,25 +80,57 @@ def series_notes(candidate: Candidate, decoded: Decoded) -> list[LoadCode]:
     """Return the entries of the load report that a chosen and decoded series gives rise to."""
     if candidate.layout is None or candidate.canonical is None:
         return []
-    entries = candidate.layout.entries
-    canonical_slices = _slice_numbers(candidate)
-    found = list(candidate.layout.notes)
+    return [
+        *header_notes(candidate),
+        *_value_notes(candidate.layout.entries, decoded.slices, _slice_numbers(candidate)),
+    ]
+
+
+def header_notes(candidate: Candidate) -> list[LoadCode]:
+    """Return what can be said of a series without its pixels."""
+    if candidate.layout is None or candidate.canonical is None:
+        return []
+    numbers = _target_numbers(candidate)
+    found = [
+        code.model_copy(update={"slices": tuple(sorted(numbers[i] for i in code.slices)) if numbers else ()})
+        for code in candidate.layout.notes
+    ]
     if candidate.canonical.oblique_deg > _OBLIQUE_DEG:
         found.append(note("oblique", angle_deg=round(candidate.canonical.oblique_deg, 3)))
     if candidate.canonical.axes.order[0] != 0:
         found.append(note("non_axial"))
-    found += _header_notes(entries)
-    found += _value_notes(entries, decoded.slices, canonical_slices)
-    return found
+    return found + _header_notes(candidate.layout.entries)
+
+
+def canonical_slices(candidate: Candidate, indices: Iterable[int]) -> tuple[int, ...]:
+    """Return canonical slice numbers of slices of the layout's grid; all of them where these are other planes."""
+    layout, canonical = candidate.layout, candidate.canonical
+    wanted = tuple(indices)
+    if layout is None or canonical is None or not wanted:
+        return ()
+    numbers = _target_numbers(candidate)
+    return tuple(sorted(numbers[i] for i in wanted)) if numbers else tuple(range(canonical.geometry.shape[0]))
+
+
+def _target_numbers(candidate: Candidate) -> dict[int, int]:
+    """Map slices of the layout's grid to canonical slices; empty where these are not the same planes."""
+    if candidate.layout is None or candidate.canonical is None or candidate.canonical.axes.order[0] != 0:
+        return {}
+    count = candidate.layout.geometry.shape[0]
+    flipped = candidate.canonical.axes.flipped[0]
+    return {i: count - 1 - i if flipped else i for i in range(count)}
 
 
 def _slice_numbers(candidate: Candidate) -> dict[int, int]:
-    """Map slices of the layout to canonical slices; empty where these are not the same planes."""
-    if candidate.layout is None or candidate.canonical is None or candidate.canonical.axes.order[0] != 0:
+    """Map the images of the layout to canonical slices; empty where these are not the same planes."""
+    targets = _target_numbers(candidate)
+    if not targets or candidate.layout is None:
         return {}
-    count = len(candidate.layout.entries)
-    flipped = candidate.canonical.axes.flipped[0]
-    return {i: count - 1 - i if flipped else i for i in range(count)}
+    plan = candidate.layout.regrid
+    if plan is None:
+        return targets
+    stands = {int(source): target for target, source in enumerate(plan.grid.source_of) if source >= 0}
+    return {source: targets[target] for source, target in stands.items()}
 
 
 def _header_notes(entries: Sequence[Entry]) -> list[LoadCode]:
@@ -96,8 +156,13 @@ def _acquisition_notes(entries: Sequence[Entry]) -> list[LoadCode]:
     first = headers[0]
     found = []
     voltages = {h.acquisition.kvp for h in headers}
-    if voltages == {None}:
+    kev = virtual_energy_kev(first)
+    if kev is not None:
+        found.append(note("virtual_energy", energy_kev=kev) if kev else note("virtual_energy"))
+    elif voltages == {None}:
         found.append(note("kvp_unknown"))
+    if first.pixels is not None and first.pixels.photometric == "MONOCHROME1":
+        found.append(note("monochrome1"))
     if len(voltages) > 1 or len({h.acquisition.kernel for h in headers}) > 1:
         found.append(note("mixed_acquisition"))
     if not first.rescale.known:
@@ -114,7 +179,7 @@ def _value_notes(
     entries: Sequence[Entry], reports: Sequence[SliceReport], numbers: dict[int, int]
 ) -> list[LoadCode]:
     def slices(kept: Sequence[SliceReport]) -> list[int]:
-        return sorted(numbers[r.index] for r in kept) if numbers else []
+        return sorted(numbers[r.index] for r in kept if r.index in numbers)
 
     found = []
     padded = [r for r in reports if r.padded]

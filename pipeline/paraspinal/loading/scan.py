@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paraspinal.config import LoadingConfig
-from paraspinal.dicomio.headers import HeaderError, ImageHeader, plain_bytes, read_headers
-from paraspinal.dicomio.sniff import FileKind, file_kind
+from paraspinal.dicomio.headers import DEFLATED, HeaderError, ImageHeader, plain_bytes, read_headers
+from paraspinal.dicomio.sniff import HEAD_BYTES, FileKind, file_kind
+from paraspinal.dicomio.walker import walk_header
+from paraspinal.loading.catalogue import Catalogue, Known, Stamp, stamp_of
 from paraspinal.loading.codes import note
-from paraspinal.loading.sources import SourceFile, shown
+from paraspinal.loading.sources import DiskFile, SourceFile, shown
 from paraspinal.result import LoadCode
 
 _MIB = 1 << 20
+# Nearly every header ends within the first; long private elements need the second.
+_SHORT_HEADER, _LONG_HEADER = 64 << 10, 1 * _MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +52,91 @@ class Scan:
         return found
 
 
-def scan_files(files: Sequence[SourceFile], *, config: LoadingConfig) -> Scan:
-    """Read the headers of `files`.
+def scan_files(
+    files: Sequence[SourceFile], *, config: LoadingConfig, catalogue: Catalogue | None = None
+) -> Scan:
+    """Read the headers of `files`, in their order; what `catalogue` knows of unchanged files is taken from it.
 
     Warnings of the parser are counted, not shown: their text may quote a person's data.
+
+    Raises
+    ------
+    UsageError
+        If the catalogue is damaged or locked.
     """
     entries: list[Entry] = []
     unreadable: list[tuple[str, str]] = []
     other: list[FileKind] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for file in files:
-            try:
-                kind = file_kind(file.head())
-                if kind == "dicom":
-                    entries.extend(read_entries(file, config=config))
-                else:
-                    other.append(kind)
-            except Exception as error:
-                # One file is isolated here and put on record: pydicom raises AttributeError, ValueError,
-                # NotImplementedError, RuntimeError, OSError, TypeError, RecursionError and more on malformed input.
-                unreadable.append((shown(file.name), reason_of(error)))
-    return Scan(tuple(entries), tuple(unreadable), tuple(other), len(caught))
+    warned = 0
+    for file, found in zip(files, _outcomes(files, config, catalogue), strict=True):
+        if isinstance(found, str):
+            unreadable.append((shown(file.name), found))
+            continue
+        warned += found.warnings
+        if found.kind == "dicom":
+            entries.extend(Entry(file, header) for header in found.headers)
+        else:
+            other.append(found.kind)
+    return Scan(tuple(entries), tuple(unreadable), tuple(other), warned)
 
 
 def read_entries(file: SourceFile, *, config: LoadingConfig) -> list[Entry]:
     """Read the header of one DICOM file; raises whatever the parser raises."""
+    headers, _ = _read_headers(file, file.head(_SHORT_HEADER), config=config)
+    return [Entry(file, header) for header in headers]
+
+
+def _outcomes(
+    files: Sequence[SourceFile], config: LoadingConfig, catalogue: Catalogue | None
+) -> list[Known | str]:
+    """Return what each file is, or why it cannot be read: that is not remembered, as limits and disks may change."""
+    if catalogue is None:
+        return [_look_at(file, config) for file in files]
+    limit = int(config.max_file_mib * _MIB)
+    stamps = [stamp_of(file) if file.size <= limit else None for file in files]
+    known = catalogue.find([stamp for stamp in stamps if stamp is not None])
+    fresh: list[tuple[Stamp, Known]] = []
+    outcomes: list[Known | str] = []
+    for file, stamp in zip(files, stamps, strict=True):
+        found = (None if stamp is None else known.get(stamp.path)) or _look_at(file, config)
+        outcomes.append(found)
+        if stamp is not None and stamp.path not in known and isinstance(found, Known):
+            fresh.append((stamp, found))
+    if fresh:
+        catalogue.add(fresh)
+    return outcomes
+
+
+def _look_at(file: SourceFile, config: LoadingConfig) -> Known | str:
+    try:
+        head = file.head(_SHORT_HEADER)
+        kind = file_kind(head[:HEAD_BYTES])
+        headers, warned = _read_headers(file, head, config=config) if kind == "dicom" else ((), 0)
+    except Exception as error:
+        # One file is isolated here and put on record: pydicom raises AttributeError, ValueError,
+        # NotImplementedError, RuntimeError, OSError, TypeError, RecursionError and more on malformed input.
+        return reason_of(error)
+    return Known(kind, headers, warned)
+
+
+def _read_headers(
+    file: SourceFile, head: bytes, *, config: LoadingConfig
+) -> tuple[tuple[ImageHeader, ...], int]:
+    """Return the headers of a file that begins with `head`, and the number of warnings of the parser."""
     limit = int(config.max_file_mib * _MIB)
     if file.size > limit:
         raise HeaderError(f"it is larger than {config.max_file_mib:g} MiB (loading.max_file_mib)")
-    headers = read_headers(plain_bytes(file.read(), limit=limit))
-    return [Entry(file, header) for header in headers]
+    header = walk_header(head)
+    if header is None and _SHORT_HEADER <= len(head) < file.size:
+        header = walk_header(file.head(_LONG_HEADER))
+    if header is not None:
+        return (header,), 0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if isinstance(file, DiskFile) and DEFLATED.encode() not in head:
+            with file.path.open("rb") as stream:
+                return read_headers(stream), len(caught)
+        return read_headers(plain_bytes(file.read(), limit=limit)), len(caught)
 
 
 def reason_of(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Where files come from: a folder tree, one file, or a zip whose members are never written anywhere.
 
-A source is an object with a name, the name of its folder, and its bytes. Others (DICOMDIR, DICOMweb) join by
-giving the same.
+A source file is an object with a name, the name of its folder, and its bytes. `paraspinal.loading.opening` makes
+a source of them.
 """
 
 from __future__ import annotations
@@ -45,11 +45,19 @@ class SourceFile(Protocol):
     def size(self) -> int:
         """Bytes."""
 
-    def head(self) -> bytes:
-        """Return the first `HEAD_BYTES` bytes."""
+    def head(self, limit: int = HEAD_BYTES) -> bytes:
+        """Return the first `limit` bytes."""
 
     def read(self) -> bytes:
         """Return all bytes."""
+
+    def beside(self, name: str) -> SourceFile | None:
+        """Return the file of that base name in the same folder; None where there is none."""
+
+
+def is_base_name(name: str) -> bool:
+    """Tell whether `name` is the name of a file alone, not a path (of any system) that could lead elsewhere."""
+    return bool(name) and name not in (".", "..") and not any(c in name for c in "/\\:\0")
 
 
 def shown(name: str) -> str:
@@ -75,14 +83,25 @@ class DiskFile:
         """Path of the folder."""
         return str(self.path.parent)
 
-    def head(self) -> bytes:
+    def head(self, limit: int = HEAD_BYTES) -> bytes:
         """Return the first bytes."""
         with self.path.open("rb") as stream:
-            return stream.read(HEAD_BYTES)
+            return stream.read(limit)
 
     def read(self) -> bytes:
         """Return all bytes."""
         return self.path.read_bytes()
+
+    def beside(self, name: str) -> DiskFile | None:
+        """Return the regular file of that base name in the same folder; a link that leaves it does not count."""
+        if not is_base_name(name):
+            return None
+        path = self.path.with_name(name)
+        try:
+            inside = path.is_file() and path.resolve().parent == self.path.parent.resolve()
+            return DiskFile(path, path.stat().st_size) if inside else None
+        except OSError:  # no name that the file system can have
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +127,19 @@ class ZipMember:
         """Bytes after decompression, as the archive declares; reading stops there."""
         return self.info.file_size
 
-    def head(self) -> bytes:
+    def head(self, limit: int = HEAD_BYTES) -> bytes:
         """Return the first bytes."""
-        return self._read(HEAD_BYTES)
+        return self._read(limit)
 
     def read(self) -> bytes:
         """Return all bytes."""
         return self._read(self.size)
+
+    def beside(self, name: str) -> ZipMember | None:
+        """Return the member of that base name in the same folder of the archive, if there is exactly one."""
+        members = [ZipMember(self.archive, info, self.lock) for info in self.archive.infolist()]
+        found = [m for m in members if (m.folder, m.name) == (self.folder, name) and not m.info.is_dir()]
+        return found[0] if len(found) == 1 else None
 
     def _read(self, limit: int) -> bytes:
         try:

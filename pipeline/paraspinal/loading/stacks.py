@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from paraspinal.config import LoadingConfig
 from paraspinal.dicomio.headers import ImageHeader, short_digest
 from paraspinal.loading.scan import Entry
+from paraspinal.result import LoadCode
 
 LOCALIZER_TYPES = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM"})
 
@@ -18,9 +20,15 @@ _Key = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Images that can be slices of one volume, in the order in which they were found."""
+    """Images that can be slices of one volume, in the order in which they were found.
+
+    ``codes`` is what had to be done to get there (images dropped, phases separated). ``part`` numbers the stacks
+    of one Series Instance UID from 1; 0 where it has only one.
+    """
 
     entries: tuple[Entry, ...]
+    codes: tuple[LoadCode, ...] = ()
+    part: int = 0
 
     @property
     def header(self) -> ImageHeader:
@@ -33,10 +41,26 @@ class Stack:
         return self.header.series_uid
 
     @property
+    def name(self) -> str:
+        """The series as `--series` takes it: a digest of the UID, never the UID, and the part after a slash."""
+        return short_digest(self.uid) + (f"/{self.part}" if self.part else "") if self.uid else ""
+
+    @property
     def label(self) -> str:
-        """The series for people: a digest, never the UID."""
+        """The series for people."""
         number = "" if self.header.series_number is None else f" (number {self.header.series_number})"
-        return f"series {short_digest(self.uid)}…{number}" if self.uid else f"series without a UID{number}"
+        return f"series {self.name}{number}" if self.uid else f"series without a UID{number}"
+
+
+def numbered(stacks: Sequence[Stack]) -> list[Stack]:
+    """Return the stacks with their part numbers, in the order given."""
+    total = Counter(stack.uid for stack in stacks)
+    seen: Counter[str] = Counter()
+    found = []
+    for stack in stacks:
+        seen[stack.uid] += 1
+        found.append(replace(stack, part=seen[stack.uid] if total[stack.uid] > 1 else 0))
+    return found
 
 
 def group_stacks(entries: Iterable[Entry], *, config: LoadingConfig) -> tuple[Stack, ...]:
@@ -52,7 +76,7 @@ def group_stacks(entries: Iterable[Entry], *, config: LoadingConfig) -> tuple[St
         frame = entry.header.frame_of_reference if _series_key(entry) in shared else ""
         stacks = groups.setdefault((frame, *_key(entry)), [])
         for stack in stacks:
-            if _same_direction(stack[0].header, entry.header, config.orientation_tolerance):
+            if _same_plane(stack[0].header, entry.header, config):
                 stack.append(entry)
                 break
         else:
@@ -80,13 +104,23 @@ def _series_with_shared_frames(entries: Iterable[Entry]) -> set[object]:
 def _key(entry: Entry) -> _Key:
     header = entry.header
     size = None if header.pixels is None else (header.pixels.rows, header.pixels.columns)
-    spacing = None if header.plane.spacing is None else tuple(round(s, 4) for s in header.plane.spacing)
+    # A value that does not end at its High Bit is shifted when it is read; one image that says so among others that
+    # do not is a damaged header.
+    lowest_bit = None if header.pixels is None else header.pixels.high_bit - header.pixels.bits_stored
     localizer = not LOCALIZER_TYPES.isdisjoint(header.image_type)
-    return (_series_key(entry), header.sop_class, header.modality, size, spacing, localizer)
+    return (_series_key(entry), header.sop_class, header.modality, size, lowest_bit, localizer)
 
 
-def _same_direction(one: ImageHeader, other: ImageHeader, tolerance: float) -> bool:
-    a, b = one.plane.orientation, other.plane.orientation
+def _same_plane(one: ImageHeader, other: ImageHeader, config: LoadingConfig) -> bool:
+    """Tell whether two images have one orientation and pixel spacing; text of the same number may differ."""
+    return _close(
+        one.plane.orientation, other.plane.orientation, atol=config.orientation_tolerance
+    ) and _close(one.plane.spacing, other.plane.spacing, rtol=config.pixel_spacing_tolerance)
+
+
+def _close(
+    a: tuple[float, ...] | None, b: tuple[float, ...] | None, *, atol: float = 0.0, rtol: float = 0.0
+) -> bool:
     if a is None or b is None:
         return a is b
-    return bool(np.allclose(a, b, rtol=0.0, atol=tolerance))
+    return bool(np.allclose(a, b, rtol=rtol, atol=atol))

@@ -25,7 +25,7 @@ class LoadedSeries:
     input_digest : str
         First 16 hex digits of a SHA-256 over the bytes of all files of the series, whatever their order and names.
     source : str
-        ``"dicom"`` or ``"nifti"``.
+        ``"dicom"``, ``"nifti"``, ``"nrrd"`` or ``"metaimage"``.
     """
 
     volume: CTVolume
