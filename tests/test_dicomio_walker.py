@@ -20,9 +20,10 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
 from dicom_factory import ct_dataset
+from paraspinal.dicomio.acquisition import read_acquisition
 from paraspinal.dicomio.headers import ImageHeader, header_of, plain_bytes, read_headers
 from paraspinal.dicomio.walker import walk_header
-from paraspinal.dicomio.walker_values import WANTED
+from paraspinal.dicomio.walker_values import ACQUISITION_NAMES, WANTED
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 LIMIT = 1 << 28
@@ -103,22 +104,34 @@ def test_every_cut_before_the_pixels_is_left_to_pydicom_and_none_after_matters(s
     assert walk_header(blob[: header.pixels.offset]) == header
 
 
+class Spy(dict[str, Any]):
+    """Attributes that remember what was asked of them."""
+
+    def __init__(self, **values: object) -> None:
+        super().__init__(values)
+        self.asked: set[str] = set()
+
+    def get(self, key: str, default: Any = None, /) -> Any:
+        self.asked.add(key)
+        return super().get(key, default)
+
+    def __contains__(self, key: object, /) -> bool:
+        self.asked.add(str(key))
+        return super().__contains__(key)
+
+
 def test_all_that_a_header_needs_is_wanted() -> None:
-    asked = set()
-
-    class Spy(dict[str, Any]):
-        def get(self, key: str, default: Any = None, /) -> Any:
-            asked.add(key)
-            return super().get(key, default)
-
-        def __contains__(self, key: object, /) -> bool:
-            asked.add(str(key))
-            return super().__contains__(key)
-
-    header_of(Spy(Rows=2, Columns=2, PixelRepresentation=1), EXPLICIT, (1000, 8))
-    known = {keyword for keyword in asked if tag_for_keyword(keyword) is not None}
+    spy = Spy(Rows=2, Columns=2, PixelRepresentation=1)
+    header_of(spy, EXPLICIT, (1000, 8))
+    known = {keyword for keyword in spy.asked if tag_for_keyword(keyword) is not None}
     assert known <= {wanted.keyword for wanted in WANTED.values()}
-    assert len(asked) > 40
+    assert len(spy.asked) > 40
+
+
+def test_all_that_an_acquisition_needs_is_remembered_by() -> None:
+    spy = Spy()
+    read_acquisition(spy)
+    assert spy.asked == set(ACQUISITION_NAMES)
 
 
 def change(**values: object) -> bytes:

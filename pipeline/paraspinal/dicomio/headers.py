@@ -168,7 +168,13 @@ def read_headers(source: bytes | BinaryIO) -> tuple[ImageHeader, ...]:
     return frames or (header,)
 
 
-def header_of(dataset: Attributes, syntax: str, place: tuple[int, int | None] | None) -> ImageHeader:
+def header_of(
+    dataset: Attributes,
+    syntax: str,
+    place: tuple[int, int | None] | None,
+    *,
+    acquisition: Acquisition | None = None,
+) -> ImageHeader:
     """Build the header of a file from its attributes, its transfer syntax and the place of its pixel data.
 
     Raises
@@ -199,7 +205,7 @@ def header_of(dataset: Attributes, syntax: str, place: tuple[int, int | None] | 
             if (v := values.whole(dataset, k, low=-(2**31))) is not None
         ),
         lossy=values.text(dataset, "LossyImageCompression") == "01",
-        acquisition=read_acquisition(dataset),
+        acquisition=acquisition or read_acquisition(dataset),
     )
 
 

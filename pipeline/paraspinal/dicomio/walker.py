@@ -12,10 +12,12 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from pydicom.datadict import dictionary_VR
 
+from paraspinal.dicomio.acquisition import read_acquisition
 from paraspinal.dicomio.headers import (
     DEFLATED,
     DICOMDIR,
@@ -24,7 +26,15 @@ from paraspinal.dicomio.headers import (
     header_of,
     pixel_element,
 )
-from paraspinal.dicomio.walker_values import META, WANTED, UnusualError, attribute_value, require
+from paraspinal.dicomio.walker_values import (
+    ACQUISITION_NAMES,
+    META,
+    WANTED,
+    UnusualError,
+    attribute_value,
+    require,
+)
+from paraspinal.volume import Acquisition
 
 _META_START = 132
 _FIRST_TAG, _PIXELS_FROM, _PIXELS = 0x0008_0000, 0x7FE0_0008, 0x7FE0_0010
@@ -77,7 +87,15 @@ def _walk(blob: bytes) -> ImageHeader:
     require(found.get("NumberOfFrames", 1) in (None, 1))
     place = pixel_element(blob[at : at + 12], at, syntax)
     require(place is not None)
-    return header_of(found, syntax, place)
+    return header_of(
+        found, syntax, place, acquisition=_acquisition(tuple(found.get(name) for name in ACQUISITION_NAMES))
+    )
+
+
+@lru_cache(maxsize=1024)
+def _acquisition(stated: tuple[Any, ...]) -> Acquisition:
+    """Return the acquisition of these values; most slices of a series share one."""
+    return read_acquisition(dict(zip(ACQUISITION_NAMES, stated, strict=True)))
 
 
 def _explicit(blob: bytes, at: int) -> tuple[int, bytes, int, int]:

@@ -30,8 +30,9 @@ def _clipped(hu: HUArray) -> list[LoadCode]:
     top = int(hu.max())
     if top < _MIN_CEILING_HU:
         return []
-    at_top = int(np.count_nonzero(hu == top))
-    near = int(np.count_nonzero(hu >= top - _BELOW)) - at_top
+    near_top = hu[hu >= top - _BELOW]
+    at_top = int(np.count_nonzero(near_top == top))
+    near = near_top.size - at_top
     if at_top < _MIN_PILE_VOXELS or at_top < _PILE_UP * max(near, 1) / _BELOW:
         return []
     return [note("clipped_hu", ceiling_hu=top, voxels=at_top)]
@@ -41,7 +42,7 @@ def _truncated(hu: HUArray, padding: BoolArray | None, geometry: Geometry) -> li
     """Look for long runs of tissue along the outermost voxels that were reconstructed."""
     step = max(1, len(hu) // _SLICES)
     some = hu[::step]
-    gone = np.zeros(some.shape, dtype=bool) if padding is None else padding[::step]
+    gone = None if padding is None else padding[::step]
     sides = 0
     cut = np.zeros(len(some), dtype=bool)
     for axis, spacing in ((1, geometry.spacing_mm[2]), (2, geometry.spacing_mm[1])):
@@ -56,8 +57,11 @@ def _truncated(hu: HUArray, padding: BoolArray | None, geometry: Geometry) -> li
     return [note("truncated_field_of_view", share_of_slices=round(float(cut.mean()), 3), sides=sides)]
 
 
-def _outermost(hu: HUArray, gone: BoolArray, axis: int, end: int) -> HUArray:
+def _outermost(hu: HUArray, gone: BoolArray | None, axis: int, end: int) -> HUArray:
     """Return, for every line across the plane, the first voxel from one side that is no padding."""
+    if gone is None:
+        edge: HUArray = hu[:, end] if axis == 1 else hu[:, :, end]
+        return edge
     away = hu if end == 0 else np.flip(hu, axis)
     out = gone if end == 0 else np.flip(gone, axis)
     first = np.argmin(out, axis=axis, keepdims=True)
