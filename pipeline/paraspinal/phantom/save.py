@@ -6,12 +6,19 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from paraspinal.dicomio.nifti import write_nifti
 from paraspinal.dicomio.write import Syntax, write_ct_series
 from paraspinal.errors import OutputError
 from paraspinal.phantom.build import Phantom
+from paraspinal.phantom.defects import (
+    Defect,
+    apply_defects,
+    describe_series,
+    save_series,
+)
 
 _NAMES = ("dicom", "labels.json", "labels.nii.gz", "masses.nii.gz", "truth.json")
 
@@ -39,9 +46,18 @@ def check_phantom_folder(folder: Path, *, force: bool = False) -> None:
 
 
 def write_phantom(
-    phantom: Phantom, folder: Path | str, *, syntax: Syntax = "jpeg-ls", force: bool = False
+    phantom: Phantom,
+    folder: Path | str,
+    *,
+    syntax: Syntax = "jpeg-ls",
+    force: bool = False,
+    defects: Sequence[Defect | str] = (),
 ) -> Path:
     """Write a phantom into `folder` and return it; ``truth.json`` is moved into place last.
+
+    With `defects` the series is spoilt and uncompressed (``syntax`` is a defect then, too); label maps and masses
+    stay those of the phantom itself, and ``truth.json`` says which defects there are and where every image truly
+    lies.
 
     Raises
     ------
@@ -54,7 +70,7 @@ def write_phantom(
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
             staged = Path(temporary)
-            _write_parts(phantom, staged, syntax)
+            _write_parts(phantom, staged, syntax, defects)
             out.mkdir(exist_ok=True)
             for name in _NAMES:
                 _replace(staged / name, out / name)
@@ -67,22 +83,30 @@ def write_phantom(
     return out
 
 
-def _write_parts(phantom: Phantom, folder: Path, syntax: Syntax) -> None:
+def _write_parts(phantom: Phantom, folder: Path, syntax: Syntax, defects: Sequence[Defect | str]) -> None:
     spec = json.dumps(phantom.truth["spec"], sort_keys=True)
     name = str(phantom.truth["spec"]["name"])
-    write_ct_series(
-        phantom.volume,
-        folder / "dicom",
-        uid_seed=hashlib.sha256(spec.encode()).hexdigest(),
-        transfer_syntax=syntax,
-        patient_name=f"PHANTOM^{name.upper()}",
-        series_description=f"Phantom {name}",
-    )
+    uid_seed = hashlib.sha256(spec.encode()).hexdigest()
+    patient, description = f"PHANTOM^{name.upper()}", f"Phantom {name}"
+    truth = phantom.truth
+    if defects:
+        spoilt = apply_defects(phantom.volume, defects, uid_seed=" ".join([uid_seed, *map(str, defects)]))
+        save_series(spoilt, folder / "dicom", patient_name=patient, series_description=description)
+        truth = {**truth, "spoilt_series": describe_series(spoilt)}
+    else:
+        write_ct_series(
+            phantom.volume,
+            folder / "dicom",
+            uid_seed=uid_seed,
+            transfer_syntax=syntax,
+            patient_name=patient,
+            series_description=description,
+        )
     write_nifti(folder / "labels.nii.gz", phantom.labels.data, phantom.labels.geometry)
     write_nifti(folder / "masses.nii.gz", phantom.masses.data, phantom.masses.geometry)
     names = {str(number): text for number, text in phantom.labels.names.items()}
     (folder / "labels.json").write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
-    (folder / "truth.json").write_text(json.dumps(phantom.truth, indent=1) + "\n", encoding="utf-8")
+    (folder / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
 
 
 def _replace(source: Path, target: Path) -> None:
