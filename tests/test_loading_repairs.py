@@ -107,6 +107,23 @@ def test_a_sphere_keeps_its_volume_where_slices_are_missing(
     np.testing.assert_array_equal(loaded.volume.hu[kept], stored[kept] - 1024)
 
 
+def test_a_body_in_air_does_not_hide_the_sphere_within(tmp_path: Path) -> None:
+    """Skin against air is the steepest border of every scan; a soft border inside must be followed all the same."""
+    stored = sphere(10.0)
+    y, x = np.indices(SHAPE[1:])
+    outside = ((y - 54) * 0.8) ** 2 + ((x - 60) * 0.7) ** 2 > 36.0**2
+    stored = np.where(outside, 24, stored).astype(np.int16)
+    stored = np.stack([gaussian_filter(p.astype(float), 0.6) for p in stored]).round().astype(np.int16)
+    made = interpolate(
+        [SourceSlice(stored[k] - 1024, 2.5 * k) for k in (18, 19, 21, 22)],
+        50.0,
+        levels=edge_levels(stored[[19, 21]] - 1024),
+    )
+    grown = np.count_nonzero(made[35:75, 35:85] >= (FAT + TISSUE) / 2)
+    truth = np.pi * (100.0 - 2.5**2 / 12 - 1.0) / (0.8 * 0.7)  # the slice lies 1 mm off the middle
+    assert grown == pytest.approx(truth, rel=0.01)
+
+
 def test_averaging_neighbours_would_fail_that_test() -> None:
     stored = sphere(10.0) - 1024
     stored[20] = (stored[19] + stored[21]) // 2
@@ -279,6 +296,17 @@ def test_one_odd_image_at_a_position_is_left_out_on_record(tmp_path: Path) -> No
     assert repairs(loaded) == {"repeated_positions"}
     assert "images_left_out" in codes(loaded)
     np.testing.assert_array_equal(loaded.volume.hu, stored - 1024)
+
+
+def test_one_odd_image_in_the_middle_does_not_cut_the_series_in_two(tmp_path: Path) -> None:
+    stored = stored_body(12)
+    order = [0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 11]
+    images = stored[order].copy()
+    images[6] += 200
+    write_series(tmp_path, images, positions=along_z(*(2.5 * np.array(order))))
+    loaded = load_series(tmp_path)
+    np.testing.assert_array_equal(loaded.volume.hu, stored - 1024)
+    assert codes(loaded)["images_left_out"]["images"] == 1
 
 
 def test_two_scans_that_overlap_under_one_uid_are_two_volumes(tmp_path: Path) -> None:

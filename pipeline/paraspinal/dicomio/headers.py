@@ -37,7 +37,8 @@ class PixelFormat:
     """How the stored values of one file are coded, and where they lie in it.
 
     ``offset`` is the first byte of the Pixel Data value in the inflated file; ``length`` its declared length, None
-    for encapsulated (compressed) frames.
+    for encapsulated (compressed) frames. ``inflated`` tells that the file on disk is deflated, so that nothing of it
+    may be read in place.
     """
 
     rows: int
@@ -52,6 +53,7 @@ class PixelFormat:
     transfer_syntax: str
     offset: int
     length: int | None
+    inflated: bool = False
 
     @property
     def frame_bytes(self) -> int:

@@ -92,7 +92,7 @@ def _named(candidates: Sequence[Candidate], wanted: str, uid_of: UidOf) -> list[
 
 
 def _listing(candidates: Sequence[Candidate]) -> str:
-    parts = [f"{c.stack.label}, {len(c.stack.entries)} images" for c in candidates[:_SHOWN]]
+    parts = [f"{c.stack.label}, {_images(len(c.stack.entries))}" for c in candidates[:_SHOWN]]
     return "; ".join(parts) + ("; …" if len(candidates) > _SHOWN else "")
 
 
@@ -111,7 +111,10 @@ def _with_file(error: LoadError, candidate: Candidate) -> LoadError:
 
 
 def _left_out(other: Candidate, best: Candidate, wanted: str | None) -> str:
-    head = f"{other.stack.label}: {len(other.stack.entries)} images"
+    entries = other.stack.entries
+    # A file that belongs to no series must be found again by its name.
+    alone = f" (file {shown(entries[0].file.name)})" if len(entries) == 1 else ""
+    head = f"{other.stack.label}: {_images(len(entries))}{alone}"
     if other.refusal is not None:
         code, modality = other.refusal.code, other.stack.header.modality
         return f"{head}, {code}" + (f" ({modality})" if code == "not_ct" and modality else "")
@@ -122,6 +125,10 @@ def _left_out(other: Candidate, best: Candidate, wanted: str | None) -> str:
     return (
         f"{other.stack.label}: {other.facts}; less suited (score {other.score:.1f} against {best.score:.1f})"
     )
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
 
 
 def _because(ranked: Sequence[Candidate], wanted: str | None) -> str:

@@ -22,6 +22,7 @@ def fits(form: PixelFormat, plane: npt.NDArray[np.generic]) -> bool:
     """Tell whether the bytes of a file's only frame are, as they lie there, the memory of `plane`."""
     return (
         is_native(form)
+        and not form.inflated
         and form.transfer_syntax != _BIG_ENDIAN
         and sys.byteorder == "little"
         and form.frames == 1

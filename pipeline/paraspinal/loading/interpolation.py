@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import cv2
 import numpy as np
@@ -24,10 +24,10 @@ Plane = npt.NDArray[np.float32]
 _REACH_PX = 16.0
 # Influence of a contour on the grey values around it fades with this distance.
 _FADE_PX = 6.0
-# Contours are looked for between these HU, in steps that resolve fat against water.
-_LEVELS = np.arange(-950.0, 1200.0, 25.0)
-_MAX_CONTOURS = 6
-_APART_HU = 75.0
+# One contour is followed between each two of these, from air over lung, fat, water and soft tissue to bone: the
+# steepest border of a scan, skin against air, would otherwise take all of them.
+_BANDS = (-950.0, -600.0, -300.0, -75.0, 0.0, 75.0, 200.0, 1200.0)
+_STEP_HU = 12.5
 # A contour is an edge if values change this much per pixel along it; noise that was smoothed changes less.
 _EDGE_HU_PER_PX = 12.0
 _SMOOTH_PX = 0.8
@@ -94,24 +94,23 @@ def edge_levels(planes: HUArray) -> tuple[float, ...]:
     These are the values whose pixels lie on the steepest slopes. A value that tissue has is found on flat ground,
     a value between two tissues only on the slope between them.
     """
-    steep = np.zeros(len(_LEVELS))
-    count = np.zeros(len(_LEVELS))
-    step = _LEVELS[1] - _LEVELS[0]
+    values = np.arange(_BANDS[0], _BANDS[-1], _STEP_HU)
+    steep = np.zeros(len(values))
+    count = np.zeros(len(values))
     for raw in planes:
         plane = _smoothed(raw.astype(np.float32))
         gy, gx = np.gradient(plane)
-        bins = np.rint((plane - _LEVELS[0]) / step).astype(np.int32).ravel()
-        inside = (bins >= 0) & (bins < len(_LEVELS))
+        bins = np.rint((plane - values[0]) / _STEP_HU).astype(np.int32).ravel()
+        inside = (bins >= 0) & (bins < len(values))
         slope = np.hypot(gy, gx).ravel()[inside]
-        steep += np.bincount(bins[inside], weights=slope, minlength=len(_LEVELS))
-        count += np.bincount(bins[inside], minlength=len(_LEVELS))
+        steep += np.bincount(bins[inside], weights=slope, minlength=len(values))
+        count += np.bincount(bins[inside], minlength=len(values))
     mean = steep / np.maximum(count, 1.0)
-    chosen: list[float] = []
-    for index in np.argsort(mean)[::-1]:
-        if mean[index] < _EDGE_HU_PER_PX or len(chosen) == _MAX_CONTOURS:
-            break
-        if count[index] and all(abs(_LEVELS[index] - level) >= _APART_HU for level in chosen):
-            chosen.append(float(_LEVELS[index]))
+    chosen = []
+    for low, high in pairwise(_BANDS):
+        band = np.flatnonzero((values >= low) & (values < high) & (count > 0))
+        if band.size and mean[band].max() >= _EDGE_HU_PER_PX:
+            chosen.append(float(values[band[mean[band].argmax()]]))
     return tuple(chosen)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paraspinal.config import LoadingConfig
 from paraspinal.dicomio.headers import DEFLATED, HeaderError, ImageHeader, plain_bytes, read_headers
@@ -136,7 +136,17 @@ def _read_headers(
         if isinstance(file, DiskFile) and DEFLATED.encode() not in head:
             with file.path.open("rb") as stream:
                 return read_headers(stream), len(caught)
-        return read_headers(plain_bytes(file.read(), limit=limit)), len(caught)
+        stored = file.read()
+        plain = plain_bytes(stored, limit=limit)
+        headers = read_headers(plain)
+        return (headers if plain is stored else tuple(_inflated(h) for h in headers)), len(caught)
+
+
+def _inflated(header: ImageHeader) -> ImageHeader:
+    """Mark the pixels of a deflated file: their offset counts in the inflated one."""
+    if header.pixels is None:
+        return header
+    return replace(header, pixels=replace(header.pixels, inflated=True))
 
 
 def reason_of(error: Exception) -> str:

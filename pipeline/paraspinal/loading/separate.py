@@ -41,6 +41,7 @@ _ATTRIBUTES: tuple[tuple[str, Attribute], ...] = (
 )
 # More groups than this is one group an image or two: an attribute that counts slices, not passes.
 _MIN_GROUP = 2
+_SHARED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def _split_phases(stack: Stack, places: Sequence[_Place], config: LoadingConfig)
         ):
             return _parts(stack, list(groups.values()), name, config)
     runs = _passes(stack, config)
-    if len(runs) <= max(len(place.entries) for place in places) + 1:
+    if len(runs) <= max(len(place.entries) for place in places) + 1 and _go_over_the_same(runs, config):
         return _parts(stack, runs, "Instance Number", config)
     ranks: dict[int, list[Entry]] = defaultdict(list)
     for place in places:
@@ -174,6 +175,18 @@ def _passes(stack: Stack, config: LoadingConfig) -> list[list[Entry]]:
         runs[-1].append(entry)
         seen.append(along)
     return runs
+
+
+def _go_over_the_same(runs: Sequence[Sequence[Entry]], config: LoadingConfig) -> bool:
+    """Tell whether each pass shows at least half of what the shortest one shows; one odd image is no pass."""
+    along = [positions_along([runs[0][0], *run])[1:] for run in runs]
+    first = along[0]
+    need = max(2.0, _SHARED * min(len(places) for places in along))
+    return all(
+        np.count_nonzero(np.abs(places[:, None] - first[None, :]).min(axis=1) < config.position_tolerance_mm)
+        >= need
+        for places in along[1:]
+    )
 
 
 def _split_overlap(stack: Stack, config: LoadingConfig) -> tuple[Stack, ...]:
