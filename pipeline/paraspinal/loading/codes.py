@@ -83,6 +83,7 @@ NOTES: dict[str, str] = {
     "varying_rescale": "The conversion to Hounsfield units differs between slices and was applied slice by slice.",
     "lossy_compression": "The images were compressed with loss; small structures and noise are altered.",
     "unused_bits": "Bits outside the stored value were set and were cleared.",
+    "coarse_values": "The stored values come in steps of several Hounsfield units.",
     "values_unusual": "No voxel reads as fat or air: this may not be a CT of a body.",
     "enhanced_multiframe": "The slices are frames of a multi-frame object.",
     "virtual_energy": "Virtual monoenergetic images: densities are those of one energy, not of a tube voltage.",

@@ -22,6 +22,8 @@ from paraspinal.volume import Acquisition
 _LOW_DENSITY_HU = -30
 # Without a stated conversion, values are taken as HU only when air reads as air.
 _AIR_HU = (-3100, -900)
+# Steps as wide as this are no longer small beside the noise of a body scan.
+_COARSE_HU = 2.0
 # An angle below this is rounding of the direction cosines.
 _OBLIQUE_DEG = 0.1
 
@@ -169,6 +171,9 @@ def _acquisition_notes(entries: Sequence[Entry]) -> list[LoadCode]:
         found.append(note("rescale_missing"))
     elif len({(h.rescale.slope, h.rescale.intercept) for h in headers}) > 1:
         found.append(note("varying_rescale"))
+    steps = [abs(h.rescale.slope) for h in headers if h.rescale.slope is not None]
+    if steps and max(steps) >= _COARSE_HU:
+        found.append(note("coarse_values", step_hu=max(steps)))
     stated = padding_range_hu(first)
     if stated is not None and stated[1] > AIR_FLOOR_HU:
         found.append(note("padding_value_ignored", stated_hu=stated[1]))

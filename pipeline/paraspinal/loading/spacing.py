@@ -20,6 +20,8 @@ Positions = npt.NDArray[np.float64]
 
 # A spacing that fewer of the gaps have is an accident of a junction, not the spacing of a scan.
 _COMMON_SHARE = 0.1
+# Gaps of which fewer belong to a few values scatter.
+_STRUCTURED = 0.6
 # Slices whose thickness reaches this share of the way to the next one leave no tissue out between them.
 _CONTIGUOUS = 0.9
 # This many equal, larger gaps in a row are another spacing, fewer are missing slices.
@@ -81,14 +83,19 @@ def _limit(gap: float, config: LoadingConfig) -> float:
 
 
 def _common_gap(gaps: Positions, config: LoadingConfig) -> float:
-    """Return the smallest gap that is no accident: that of a tenth of the slices or more."""
+    """Return the smallest gap that is no accident: that of a tenth of the slices or more.
+
+    Gaps that scatter around one value, rather than having a few, have none: it is their mean then.
+    """
     ordered = np.sort(gaps)
-    groups = np.split(
-        ordered,
-        np.flatnonzero(np.diff(ordered) > np.maximum(config.even_tolerance_mm, 0.02 * ordered[:-1])) + 1,
-    )
+    width = np.maximum(config.even_tolerance_mm, config.spacing_tolerance * ordered[:-1])
+    groups = np.split(ordered, np.flatnonzero(np.diff(ordered) > width) + 1)
     need = min(max(2.0, _COMMON_SHARE * len(gaps)), max(len(group) for group in groups))
-    return float(next(np.mean(group) for group in groups if len(group) >= need))
+    common = [group for group in groups if len(group) >= need]
+    tight = all(np.ptp(group) <= 2 * _limit(float(group.mean()), config) for group in common)
+    if not tight or sum(len(group) for group in common) < _STRUCTURED * len(gaps):
+        return float(gaps.mean())
+    return float(common[0].mean())
 
 
 def _with_gaps(label: str, along: Positions, base: float, config: LoadingConfig) -> EvenGrid | None:
