@@ -110,15 +110,15 @@ def test_failures_are_looked_at_again(series: Path, tmp_path: Path, opened: list
 
 def test_only_the_owner_may_read_it_and_no_name_is_in_it(series: Path, tmp_path: Path) -> None:
     def name(_: int, ds: object) -> None:
-        ds.PatientName, ds.PatientID = "DOE^JANE", "ID4711"  # type: ignore[attr-defined]
+        ds.PatientName, ds.PatientID = "QXDOEZ^JANE", "MRNQXZKV"  # type: ignore[attr-defined]
 
     write_series(series, stored_body(), edit=name)
     scan(series, tmp_path / "c")
     assert stat.S_IMODE((tmp_path / "c").stat().st_mode) == 0o600
     content = b"".join(path.read_bytes() for path in tmp_path.glob("c*"))
     assert b"B30f" in content
-    assert b"DOE" not in content
-    assert b"4711" not in content
+    assert b"QXDOE" not in content
+    assert b"MRNQXZ" not in content
 
 
 @pytest.mark.parametrize("content", [b"not a database" * 100, b"SQLite format 3\0" + bytes(4000)])
