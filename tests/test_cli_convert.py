@@ -149,4 +149,14 @@ def test_a_short_write_leaves_nothing(
 
 def test_an_unknown_policy_is_told(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["convert", str(folder), "-o", str(tmp_path / "a.nii"), "--policy", "mend"]) == 2
-    assert "Use repair or strict." in capsys.readouterr().err
+    assert "not one of 'strict', 'repair'" in capsys.readouterr().err
+
+
+def test_a_profile_counts_and_the_policy_goes_before_it(folder: Path, tmp_path: Path) -> None:
+    profile = tmp_path / "profile.toml"
+    profile.write_text('[loading]\nmin_slices = 500\npolicy = "strict"\n', encoding="utf-8")
+    out = str(tmp_path / "a.nii")
+    assert run(["convert", str(folder), "-o", out, "--config", str(profile)]) == 3
+    profile.write_text('[loading]\npolicy = "strict"\n', encoding="utf-8")
+    run(["convert", str(folder), "-o", out, "--config", str(profile), "--policy", "repair"])
+    assert Path(out).is_file()

@@ -15,7 +15,7 @@ from pydicom.uid import UID
 
 from dicom_factory import ct_dataset
 from paraspinal.dicomio.codestream import codestream_size
-from paraspinal.dicomio.frames import FrameError, decode_frame, split_frames
+from paraspinal.dicomio.frames import FrameError, OddBits, decode_frame, split_frames
 from paraspinal.dicomio.headers import DEFLATED, HeaderError, ImageHeader, plain_bytes, read_headers
 
 LIMIT = 1 << 20
@@ -127,9 +127,9 @@ def test_overlays_in_unused_bits_are_cleared_and_told() -> None:
     blob = file_of(stored | 0x4000)
     form = header_of(blob, bits_stored=12, high_bit=11).pixels
     assert form is not None
-    array, unused = decode_frame(split_frames(blob, form)[0], form)
+    array, odd = decode_frame(split_frames(blob, form)[0], form)
     np.testing.assert_array_equal(array, stored)
-    assert unused
+    assert odd == OddBits(cleared=stored.size)
 
 
 @pytest.mark.parametrize("extended", [False, True])
@@ -138,15 +138,15 @@ def test_the_sign_of_12_bit_values(extended: bool) -> None:
     blob = file_of(stored if extended else stored & np.int16(0xFFF))
     form = header_of(blob, bits_stored=12, high_bit=11).pixels
     assert form is not None
-    array, unused = decode_frame(split_frames(blob, form)[0], form)
+    array, odd = decode_frame(split_frames(blob, form)[0], form)
     np.testing.assert_array_equal(array, stored)
-    assert not unused
+    assert odd == OddBits()
 
 
 @pytest.mark.parametrize("syntax", CODECS)
 def test_a_frame_larger_than_its_header_says_is_never_decoded(syntax: str) -> None:
     bomb = CODECS[syntax](np.zeros((512, 512), np.uint16))
-    assert codestream_size(bomb) == (512, 512, 1)
+    assert codestream_size(bomb)[:3] == (512, 512, 1)  # type: ignore[index]
     with pytest.raises(FrameError) as error:
         decoded(file_of(picture(), syntax=syntax, coded=bomb))
     assert error.value.code == "pixel_data_mismatch"
@@ -207,3 +207,89 @@ def test_all_lossless_forms_of_one_slice_agree(real_data: Path) -> None:
     assert max(lossless) == 0
     assert worst["1.2.840.10008.1.2.4.81.dcm"] <= 1
     assert worst["1.2.840.10008.1.2.4.91.dcm"] <= 5
+
+
+def twelve_bits(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values & 0xFFF, dtype=np.uint16)
+
+
+NARROW = {
+    "1.2.840.10008.1.2.4.70": lambda a: imagecodecs.ljpeg_encode(a, bitspersample=12),
+    "1.2.840.10008.1.2.4.90": lambda a: imagecodecs.jpeg2k_encode(
+        a, level=0, codecformat="j2k", bitspersample=12
+    ),
+}
+
+
+@pytest.mark.parametrize("syntax", NARROW)
+def test_a_stream_narrower_than_bits_stored_carries_the_sign_in_its_own_highest_bit(syntax: str) -> None:
+    stored = picture() // 2  # fits 12 bits with sign; the header says 16
+    blob = file_of(stored, syntax=syntax, coded=NARROW[syntax](twelve_bits(stored)))
+    form = header_of(blob).pixels
+    assert form is not None
+    assert form.bits_stored == 16
+    array, odd = decode_frame(split_frames(blob, form)[0], form)
+    np.testing.assert_array_equal(array, stored)
+    assert odd == OddBits(narrow=int((stored < 0).sum()))
+
+
+def test_an_8_bit_stream_under_a_12_bit_header_does_not_wrap() -> None:
+    stored = picture() // 32  # -32 … 93
+    syntax = "1.2.840.10008.1.2.4.80"
+    blob = file_of(stored, syntax=syntax, coded=imagecodecs.jpegls_encode(stored.astype(np.uint8)))
+    form = header_of(blob, bits_stored=12, high_bit=11).pixels
+    assert form is not None
+    array, odd = decode_frame(split_frames(blob, form)[0], form)
+    np.testing.assert_array_equal(array, stored)
+    assert odd.narrow == (stored < 0).sum()
+
+
+def test_a_stream_with_a_sign_under_a_header_without_one_is_refused() -> None:
+    stored = picture()
+    coded = imagecodecs.jpeg2k_encode(stored, level=0, codecformat="j2k")
+    blob = file_of(stored, syntax="1.2.840.10008.1.2.4.90", coded=coded)
+    size = codestream_size(coded)
+    assert size is not None
+    assert (size.depth, size.signed) == (16, True)
+    np.testing.assert_array_equal(decoded(blob), stored)
+    form = header_of(blob, signed=False).pixels
+    assert form is not None
+    with pytest.raises(FrameError) as error:
+        decode_frame(split_frames(blob, form)[0], form)
+    assert error.value.code == "bit_depth"
+
+
+@pytest.mark.parametrize("beyond", [3071, -3024])
+def test_a_value_wider_than_bits_stored_is_metal_or_padding_and_not_its_lower_bits(beyond: int) -> None:
+    stored = picture() // 2
+    stored[3, 4] = beyond  # the lowest 12 bits would read -1025 and 1072
+    blob = file_of(stored)
+    form = header_of(blob, bits_stored=12, high_bit=11).pixels
+    assert form is not None
+    array, odd = decode_frame(split_frames(blob, form)[0], form)
+    np.testing.assert_array_equal(array, stored)
+    assert odd == OddBits(beyond=1)
+
+
+def test_an_overlay_beside_extended_signs_is_cleared_and_counted() -> None:
+    stored = picture() // 2
+    marked = stored.copy()
+    marked[5, 5:9] = np.abs(marked[5, 5:9]) | 0x4000
+    stored[5, 5:9] = np.abs(stored[5, 5:9])
+    form = header_of(file_of(marked), bits_stored=12, high_bit=11).pixels
+    assert form is not None
+    array, odd = decode_frame(split_frames(file_of(marked), form)[0], form)
+    np.testing.assert_array_equal(array, stored)
+    assert odd == OddBits(cleared=4)
+
+
+def test_the_deflated_syntax_counts_only_as_the_transfer_syntax() -> None:
+    """Available Transfer Syntax UID (0008,3002) may name it in the first bytes of any file."""
+    ds = ct_dataset(picture(), (0.0, 0.0, 0.0))
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    ds.add_new(0x00083002, "UI", DEFLATED)
+    out = DicomBytesIO()
+    ds.save_as(out, enforce_file_format=True)
+    blob = out.getvalue()
+    assert plain_bytes(blob, limit=LIMIT) is blob
+    np.testing.assert_array_equal(decoded(blob), picture())

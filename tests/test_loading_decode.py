@@ -89,8 +89,10 @@ def test_in_place_is_what_decoding_gives(
     assert (fast.padding is None) == (slow.padding is None)
     if fast.padding is not None and slow.padding is not None:
         np.testing.assert_array_equal(fast.padding, slow.padding)
-    facts = [(s.index, s.clipped, s.low, s.high, s.padded, s.unused_bits) for s in slow.slices]
-    assert [(s.index, s.clipped, s.low, s.high, s.padded, s.unused_bits) for s in fast.slices] == facts
+    facts = [(s.index, s.clipped, s.low, s.high, s.padded, s.odd_bits, s.corners_hu) for s in slow.slices]
+    assert [
+        (s.index, s.clipped, s.low, s.high, s.padded, s.odd_bits, s.corners_hu) for s in fast.slices
+    ] == facts
     assert fast.input_digest == slow.input_digest
 
 

@@ -1,11 +1,13 @@
 """NRRD and MetaImage files are one CT volume each, or they are refused; 48 orientations keep every voxel's place."""
 
 import gzip
+import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 
 from dicom_factory import write_series
 from grid_files import (
@@ -16,6 +18,7 @@ from grid_files import (
     grid,
     hu_at,
     identity,
+    image,
     write_itk,
     write_meta,
     write_nifti2,
@@ -26,6 +29,7 @@ from paraspinal.errors import LoadError
 from paraspinal.loading import LoadedSeries, load_series
 from paraspinal.loading.grid_input import grid_summary
 from paraspinal.loading.opening import open_source
+from paraspinal.volume import Geometry
 
 ALL_FRAMES = pytest.mark.parametrize("number", range(48), ids=frame_name)
 CONFIG = LoadingConfig()
@@ -293,3 +297,24 @@ def test_the_summary_needs_no_voxels(tmp_path: Path, suffix: str) -> None:
     assert summary.shape == (SHAPE[1], SHAPE[0], SHAPE[2])
     np.testing.assert_allclose(summary.spacing_mm, (0.8, 2.5, 0.7), rtol=1e-6)
     assert summary.dtype == "int16"
+
+
+@pytest.mark.parametrize("suffix", ["nii.gz", "nrrd", "mha"])
+def test_a_volume_that_expands_without_bound_is_refused_before_it_does(tmp_path: Path, suffix: str) -> None:
+    place = Geometry((40, 256, 256), (2.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+    path = tmp_path / f"bomb.{suffix}"
+    sitk.WriteImage(image(np.full(place.shape, -1000, np.int16), place), str(path), True)
+    assert path.stat().st_size < 40_000
+    error = refused(path)
+    assert (error.code, error.details["ratio"] > 200) == ("too_large", True)
+
+
+@pytest.mark.parametrize("slope", [-1.0, 1e-4, 300.0])
+def test_a_scale_of_a_nifti_obeys_the_rule_of_dicom(tmp_path: Path, slope: float) -> None:
+    path = write_itk(tmp_path / "scan.nii")
+    content = bytearray(path.read_bytes())
+    content[112:120] = struct.pack("<2f", slope, 0.0)
+    path.write_bytes(bytes(content))
+    error = refused(path)
+    assert error.code == "not_hounsfield"
+    assert "conversion" in error.message

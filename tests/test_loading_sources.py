@@ -3,6 +3,7 @@
 import os
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,82 @@ def test_a_damaged_member_is_on_record(folder: Path, tmp_path: Path) -> None:
     archive.write_bytes(bytes(data))
     loaded = load_series(archive)
     assert loaded.volume.hu.shape[0] == 7
+    assert any("slice0007" in text for text in loaded.loading.left_out)
+
+
+def spoiled_lzma(data: bytearray, info: zipfile.ZipInfo) -> None:
+    at = info.header_offset + 30 + len(info.filename)
+    data[at : at + 9] = b"\xff" * 9  # the properties of the coder
+
+
+def spoiled_name(data: bytearray, info: zipfile.ZipInfo) -> None:
+    at = info.header_offset
+    data[at + 6 : at + 8] = struct.pack("<H", 0x800)  # the local name is UTF-8
+    data[at + 30 : at + 32] = b"\xff\xfe"
+
+
+@pytest.mark.parametrize(
+    ("method", "spoil"), [(zipfile.ZIP_LZMA, spoiled_lzma), (zipfile.ZIP_DEFLATED, spoiled_name)]
+)
+def test_every_kind_of_damage_to_a_member_is_on_record(
+    folder: Path, tmp_path: Path, method: int, spoil: Callable[[bytearray, zipfile.ZipInfo], None]
+) -> None:
+    archive = tmp_path / "spoiled.zip"
+    with zipfile.ZipFile(archive, "w", method) as target:
+        for path in sorted(folder.iterdir()):
+            target.write(path, path.name)
+    data = bytearray(archive.read_bytes())
+    with zipfile.ZipFile(archive) as whole:
+        spoil(data, whole.infolist()[0])
+    archive.write_bytes(bytes(data))
+    loaded = load_series(archive)
+    assert len(loaded.volume.hu) == 7
+    assert any("slice0000" in text for text in loaded.loading.left_out)
+
+
+def test_a_member_without_a_name_is_a_file(folder: Path, tmp_path: Path) -> None:
+    archive = zipped(folder, tmp_path / "nameless.zip")
+    data = archive.read_bytes().replace(b"slice0000", b"\0lice0000")
+    archive.write_bytes(data)
+    assert len(load_series(archive).volume.hu) >= 7
+
+
+@pytest.fixture
+def closed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with two parts of a series, of which one may not be looked into (by nobody, root or not)."""
+    write_series(
+        folder / "more", stored_body(), positions=[(-10, -20, -80 + 2.5 * i) for i in range(8)], prefix="more"
+    )
+    scandir = os.scandir
+
+    def guarded(path: str) -> object:
+        if Path(path).name == "more":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    return folder
+
+
+def test_a_folder_that_may_not_be_looked_into_is_on_record(closed: Path) -> None:
+    loaded = load_series(closed)
+    assert {c.code: c.numbers for c in loaded.loading.codes}["unreadable_file"] == {"files": 1}
+    assert any("more" in text and "Permission denied" in text for text in loaded.loading.left_out)
+    assert refused(closed, LoadingConfig(policy="strict")).code == "unreadable_file"
+    assert refused(closed / "more").code == "unreadable_file"
+
+
+def test_a_file_whose_folder_hides_it_is_on_record(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = Path.stat
+
+    def guarded(path: Path, **options: bool) -> os.stat_result:
+        if path.name == "slice0007":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", guarded)
+    loaded = load_series(folder)
+    assert len(loaded.volume.hu) == 7
     assert any("slice0007" in text for text in loaded.loading.left_out)
 
 

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 
 from dicom_factory import stored_body, write_series
 from paraspinal.config import LoadingConfig
@@ -214,3 +216,138 @@ def test_acquisition_is_filled_from_the_headers(tmp_path: Path) -> None:
     assert found.kernel == "Br40f\\3"
     assert found.manufacturer == "AB" + "x" * 61
     assert "kvp_unknown" in codes(loaded)
+
+
+def edits(**values: object):  # type: ignore[no-untyped-def]
+    def edit(_: int, ds: Dataset) -> None:
+        for keyword, value in values.items():
+            setattr(ds, keyword, value)
+
+    return edit
+
+
+def test_metal_beyond_12_bits_stays_metal_and_is_told(tmp_path: Path) -> None:
+    hu = stored_body() - np.int16(1024)
+    hu[2, 5, 5] = 3071
+    write_series(tmp_path, hu, edit=edits(BitsStored=12, HighBit=11, RescaleIntercept="0"))
+    loaded = load_series(tmp_path)
+    np.testing.assert_array_equal(loaded.volume.hu, hu)
+    assert codes(loaded)["beyond_bits_stored"] == {"images": 1, "voxels": 1}
+    assert next(c for c in loaded.loading.codes if c.code == "beyond_bits_stored").slices == (2,)
+
+
+def narrow(stored: np.ndarray, intercept: str):  # type: ignore[no-untyped-def]
+    """Return an edit that codes values in 12 bits of JPEG 2000 under a header that says 16, with sign."""
+
+    def edit(index: int, ds: Dataset) -> None:
+        ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.90"
+        ds.RescaleIntercept = intercept
+        plane = np.asarray(stored[index] & 0xFFF, dtype=np.uint16)
+        coded = imagecodecs.jpeg2k_encode(plane, level=0, codecformat="j2k", bitspersample=12)
+        ds.PixelData = encapsulate([coded])
+        ds["PixelData"].is_undefined_length = True
+        ds["PixelData"].VR = "OB"
+
+    return edit
+
+
+def test_air_in_a_stream_narrower_than_its_header_is_air(tmp_path: Path) -> None:
+    hu = stored_body() - np.int16(1024)
+    write_series(tmp_path, hu, edit=narrow(hu, "0"))
+    loaded = load_series(tmp_path)
+    np.testing.assert_array_equal(loaded.volume.hu, hu)
+    assert codes(loaded)["narrow_stream"] == {"images": 8, "voxels": (hu < 0).sum()}
+
+
+def test_a_narrow_stream_that_may_hold_metal_or_padding_is_refused(tmp_path: Path) -> None:
+    stored = stored_body()
+    stored[:, 5, 5] = 3000  # 1976 HU, or -2120 HU if the 12th bit is a sign
+    write_series(tmp_path, stored, edit=narrow(stored, "-1024"))
+    assert refusal_code(tmp_path) == "bit_depth"
+
+
+def test_a_narrow_stream_without_its_highest_bit_is_plain(tmp_path: Path) -> None:
+    stored = stored_body()
+    write_series(tmp_path, stored, edit=narrow(stored, "-1024"))
+    loaded = load_series(tmp_path)
+    np.testing.assert_array_equal(loaded.volume.hu, stored - 1024)
+    assert "narrow_stream" not in codes(loaded)
+
+
+def test_inverted_images_are_found_wherever_they_begin(tmp_path: Path) -> None:
+    stored = stored_body()
+    stored[1:] = 2048 - stored[1:]
+
+    def invert(index: int, ds: Dataset) -> None:
+        ds.PhotometricInterpretation = "MONOCHROME1" if index else "MONOCHROME2"
+
+    write_series(tmp_path, stored, edit=invert)
+    with pytest.raises(LoadError) as refusal:
+        load_series(tmp_path)
+    assert (refusal.value.code, refusal.value.details["images"]) == ("monochrome1", 7)
+
+
+def test_upright_images_for_inverted_display_among_others_are_counted(tmp_path: Path) -> None:
+    stored = stored_body()
+    stored[:, -2:] = 24  # air at all corners
+
+    def invert(index: int, ds: Dataset) -> None:
+        ds.PhotometricInterpretation = "MONOCHROME1" if index in (3, 4) else "MONOCHROME2"
+
+    write_series(tmp_path, stored, edit=invert)
+    loaded = load_series(tmp_path)
+    np.testing.assert_array_equal(loaded.volume.hu, stored - 1024)
+    assert codes(loaded)["monochrome1"] == {"images": 2}
+
+
+@pytest.mark.parametrize("slope", [None, "0"])
+def test_an_intercept_that_varies_without_a_slope_is_applied_and_told(
+    tmp_path: Path, slope: str | None
+) -> None:
+    stored = stored_body()
+    stored[1::2] -= 100
+
+    def vary(index: int, ds: Dataset) -> None:
+        ds.RescaleIntercept = "-924" if index % 2 else "-1024"
+        ds.RescaleSlope = slope
+        if slope is None:
+            del ds.RescaleSlope
+
+    write_series(tmp_path, stored, edit=vary)
+    loaded = load_series(tmp_path)
+    np.testing.assert_array_equal(loaded.volume.hu, stored_body() - 1024)
+    assert codes(loaded)["varying_rescale"] == {"conversions": 2}
+    (told,) = [c.text for c in loaded.loading.codes if c.code == "rescale_missing"]
+    assert "Rescale Intercept was added" in told
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept"),
+    [("0.000001", "-1024"), ("1", "1e300"), ("1", "-1e18"), ("1e300", "0"), ("250", "-1000"), ("-1", "1024")],
+)
+@pytest.mark.parametrize("which", [None, 4])
+def test_a_scale_without_soft_tissue_is_refused(
+    tmp_path: Path, slope: str, intercept: str, which: int | None
+) -> None:
+    def spoil(index: int, ds: Dataset) -> None:
+        if which in (None, index):
+            ds.RescaleSlope, ds.RescaleIntercept = slope, intercept
+
+    write_series(tmp_path, stored_body(), edit=spoil)
+    assert refusal_code(tmp_path) == "not_hounsfield"
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [("0.5", "-512"), ("1", "-1024.5")])
+def test_rounding_to_whole_units_is_told(tmp_path: Path, slope: str, intercept: str) -> None:
+    stored = stored_body()
+    stored[:, :2] = -1024
+    write_series(tmp_path, stored, edit=edits(RescaleSlope=slope, RescaleIntercept=intercept))
+    loaded = load_series(tmp_path)
+    expected = np.maximum(np.rint(stored * float(slope) + float(intercept)), -1024)
+    np.testing.assert_array_equal(loaded.volume.hu, expected)
+    assert "fractional_values" in codes(loaded)
+
+
+def test_a_volume_of_padding_alone_is_no_ct(tmp_path: Path) -> None:
+    write_series(tmp_path, np.full((8, 12, 10), -2000, dtype=np.int16))
+    assert refusal_code(tmp_path) == "not_hounsfield"

@@ -76,7 +76,9 @@ class LoadingConfig(_Section):
     )
     max_missing_slices: int = setting(2, "a longer run of missing slices is not interpolated", ge=0)
     max_missing_mm: float = setting(6.0, "a run of missing slices that is longer is not interpolated", ge=0)
-    max_tilt_deg: float = setting(31.0, "gantries tilt to 30 degrees; more is no tilt", gt=0, lt=45)
+    max_tilt_deg: float = setting(
+        25.0, "slices that lean by more are refused, as any volume so far off the patient's axes", gt=0, lt=45
+    )
     min_slices: int = setting(3, "fewer slices are refused", ge=2)
     max_file_mib: float = setting(1024.0, "larger single files are not opened", gt=0)
     max_volume_gib: float = setting(4.0, "larger decoded volumes are refused", gt=0)
@@ -94,7 +96,9 @@ class LoadingConfig(_Section):
     pixel_spacing_tolerance: float = setting(
         1e-3, "relative difference of pixel spacing within one stack", gt=0
     )
-    tilt_tolerance: float = setting(0.005, "tangent of a gantry tilt that is ignored", gt=0)
+    tilt_tolerance_px: float = setting(
+        0.5, "shift between the first and the last slice of a leaning stack that is ignored, in pixels", gt=0
+    )
     sideways_tolerance_px: float = setting(
         0.25, "shift of a slice within its plane that is ignored, in pixels", gt=0
     )

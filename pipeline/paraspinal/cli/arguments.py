@@ -5,8 +5,17 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from paraspinal.errors import UsageError
+
+if TYPE_CHECKING:
+    from paraspinal.config import LoadingConfig
+
+POLICY_HELP = (
+    "What to do with a defective series: repair what is geometrically certain, or refuse it (strict)."
+    " The profile says so otherwise: repair."
+)
 
 
 class PolicyName(StrEnum):
@@ -14,6 +23,20 @@ class PolicyName(StrEnum):
 
     STRICT = "strict"
     REPAIR = "repair"
+
+
+def loading_settings(profile: str, policy: PolicyName | None) -> LoadingConfig:
+    """Return the limits of a profile, with the policy that was given, if any.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such profile, or it is no valid one.
+    """
+    from paraspinal.config import load_config
+
+    settings = load_config(profile).loading
+    return settings if policy is None else settings.model_copy(update={"policy": policy.value})
 
 
 def given_path(text: str) -> Path:

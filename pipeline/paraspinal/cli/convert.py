@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from paraspinal.cli.arguments import given_path, input_path, series_name
+from paraspinal.cli.arguments import (
+    POLICY_HELP,
+    PolicyName,
+    given_name,
+    given_path,
+    input_path,
+    loading_settings,
+    series_name,
+)
 from paraspinal.errors import LoadError, UsageError
 
 if TYPE_CHECKING:
+    from paraspinal.config import LoadingConfig
     from paraspinal.loading import LoadedSeries
     from paraspinal.result import LoadCode
-
-Policy = Literal["strict", "repair"]
 
 _ENDINGS = (".nii", ".nii.gz")
 _SLICES_NAMED = 12
@@ -37,20 +44,6 @@ def nifti_path(text: str) -> Path:
             remedy="Name a file that ends in .nii or .nii.gz.",
         )
     return path
-
-
-def given_policy(text: str) -> Policy:
-    """Return a policy towards defects.
-
-    Raises
-    ------
-    UsageError
-        If there is none of that name.
-    """
-    for policy in get_args(Policy):
-        if text == policy:
-            return policy  # type: ignore[no-any-return]
-    raise UsageError(f"There is no policy {text!r}.", code="policy_unknown", remedy="Use repair or strict.")
 
 
 def convert_command(
@@ -76,14 +69,13 @@ def convert_command(
             help="Series to take: its UID, its number, or the first digits of its digest.",
         ),
     ] = None,
-    policy: Annotated[
+    config: Annotated[
         str,
         typer.Option(
-            metavar="POLICY",
-            parser=given_policy,
-            help="repair: correct what is geometrically certain and say so. strict: refuse every defect.",
+            metavar="PROFILE", parser=given_name, help="Name of a profile, or the path of a TOML file."
         ),
-    ] = "repair",
+    ] = "default",
+    policy: Annotated[PolicyName | None, typer.Option(help=POLICY_HELP)] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
@@ -96,7 +88,8 @@ def convert_command(
     from paraspinal.cli.nifti_output import check_file, save_volume
 
     check_file(out, force=force)
-    loaded = _load(source, series=series, policy=given_policy(policy), quiet=quiet, as_json=as_json)
+    settings = loading_settings(config, policy)
+    loaded = _load(source, series=series, config=settings, quiet=quiet, as_json=as_json)
     save_volume(loaded.volume, out, force=force)
     if as_json:
         import json
@@ -106,15 +99,16 @@ def convert_command(
         typer.echo("\n".join(_lines(loaded, out)))
 
 
-def _load(source: Path, *, series: str | None, policy: Policy, quiet: bool, as_json: bool) -> LoadedSeries:
+def _load(
+    source: Path, *, series: str | None, config: LoadingConfig, quiet: bool, as_json: bool
+) -> LoadedSeries:
     """Load the series; with --json a refusal is printed as JSON, too, and goes on as the error it is."""
     from paraspinal.cli.console import stage_progress
-    from paraspinal.config import LoadingConfig
     from paraspinal.loading import load_series
 
     try:
         with stage_progress(quiet=quiet or as_json) as progress:
-            return load_series(source, series=series, config=LoadingConfig(policy=policy), progress=progress)
+            return load_series(source, series=series, config=config, progress=progress)
     except LoadError as error:
         if as_json:
             from paraspinal.report.refusal import refusal_json

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from paraspinal.cli.arguments import given_name, given_path, input_path
+from paraspinal.cli.arguments import (
+    POLICY_HELP,
+    PolicyName,
+    given_name,
+    given_path,
+    input_path,
+    loading_settings,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,6 +45,7 @@ def inspect_command(
             metavar="PROFILE", parser=given_name, help="Name of a profile, or the path of a TOML file."
         ),
     ] = "default",
+    policy: Annotated[PolicyName | None, typer.Option(help=POLICY_HELP)] = None,
     catalogue: Annotated[
         Path | None,
         typer.Option(
@@ -48,16 +56,16 @@ def inspect_command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """List the series of an input, best first, with what speaks for and against each. Nothing is decoded.
+    """List the series of an input, best first, with what speaks for and against each, from the headers.
 
-    The first row that is not refused is what `analyze` takes; --series NAME takes another one.
+    Pixels are read only of images that share a position, or that carry no UID. What `analyze` takes, or why it
+    refuses, is said below the table; --series NAME takes another one.
     """
     from paraspinal.cli.console import stage_progress
-    from paraspinal.config import load_config
     from paraspinal.loading.catalogue import open_catalogue
     from paraspinal.loading.inspection import inspect_source
 
-    limits = load_config(config).loading
+    limits = loading_settings(config, policy)
     with stage_progress(quiet=as_json) as tell:
         if tell is not None:
             tell("reading headers")
@@ -78,9 +86,9 @@ def _print(found: Inspection) -> None:
     # Lines are never broken here: a terminal wraps them, and a pager or grep sees them whole.
     console = Console(highlight=False, soft_wrap=True, width=_WIDTH)
     console.print(_table(found), crop=False)
-    for row in found.series:
-        for line in _details(row):
-            console.print(line, markup=False)
+    lines = [_taken(found), *(line for row in found.series for line in _details(row)), *_remedies(found)]
+    for line in lines:
+        console.print(line, markup=False)
     for code in found.notes:
         console.print(f"{code.code}: {code.text}{_numbers(code.numbers)}", markup=False)
     for line in found.unreadable:
@@ -131,9 +139,19 @@ def _details(row: SeriesRow) -> list[str]:
     if row.score is not None and row.refusal is None:
         reasons = ", ".join(f"{reason} {points:+.1f}" for reason, points in row.reasons.items())
         lines.insert(0, f"{name}: score {row.score:.1f} ({reasons})")
-    if row.refusal is not None and row.score is not None:
-        lines.append(f"{name}: {row.refusal} – {row.remedy}")
     return lines
+
+
+def _taken(found: Inspection) -> str:
+    """Return what `analyze` would make of the input."""
+    taken = [row.name or "this volume" for row in found.series if row.taken]
+    return f"analyze takes {taken[0]}" if taken else f"analyze refuses: {found.refusal} – {found.message}"
+
+
+def _remedies(found: Inspection) -> list[str]:
+    """Return what to do about each refusal, one line a code."""
+    remedies = {row.refusal: row.remedy for row in found.series if row.refusal is not None}
+    return [f"{code} – {remedy}" for code, remedy in remedies.items() if code != found.refusal]
 
 
 def _numbers(numbers: dict[str, float]) -> str:

@@ -17,7 +17,7 @@ class HeaderError(ValueError):
 
 
 class BoundedStream:
-    """A binary stream that gives a parser so many reads and bytes and no more.
+    """A binary stream that gives a parser so many `reads` and bytes and no more.
 
     Raises
     ------
@@ -25,8 +25,9 @@ class BoundedStream:
         From `read`, beyond the limits.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, *, reads: int = MAX_READS) -> None:
         self._stream = stream
+        self._limit = reads
         self._reads = 0
         self._bytes = 0
         self.seek = stream.seek
@@ -40,8 +41,8 @@ class BoundedStream:
         if size < 0:
             raise HeaderError("its deflated data set is not marked as the standard has it")
         self._reads += 1
-        if self._reads > MAX_READS:
-            raise HeaderError(f"its header takes more than {MAX_READS} reads")
+        if self._reads > self._limit:
+            raise HeaderError(f"its header takes more than {self._limit} reads")
         # A length that lies beyond the end of the file costs nothing.
         blob = self._stream.read(min(size, MAX_HEADER_BYTES + 1 - self._bytes))
         self._bytes += len(blob)

@@ -1,4 +1,4 @@
-"""Size of a compressed frame, read from its own header before anything is allocated for it."""
+"""Size and depth of a compressed frame, read from its own header before anything is allocated for it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
 class CodestreamSize(NamedTuple):
-    """Rows, columns and components that a compressed frame declares."""
+    """Rows, columns and components that a compressed frame declares, and the depth of its samples in bits.
+
+    Only JPEG 2000 codes a sign; JPEG and JPEG-LS code the bits of a value, whatever they mean.
+    """
 
     rows: int
     columns: int
     components: int
+    depth: int
+    signed: bool = False
 
 
 def codestream_size(frame: bytes) -> CodestreamSize | None:
@@ -38,16 +43,16 @@ def _jpeg_size(frame: bytes) -> CodestreamSize | None:
         if marker in _FRAME_MARKERS:
             if at + 10 > len(frame):
                 return None
-            rows, columns, components = struct.unpack(">HHB", frame[at + 5 : at + 10])
-            return CodestreamSize(rows, columns, components)
+            depth, rows, columns, components = struct.unpack(">BHHB", frame[at + 4 : at + 10])
+            return CodestreamSize(rows, columns, components, depth)
         at += 2 + int(struct.unpack(">H", frame[at + 2 : at + 4])[0])
     return None
 
 
 def _j2k_size(frame: bytes, start: int) -> CodestreamSize | None:
     """Read the SIZ marker segment (ISO/IEC 15444-1 A.5.1)."""
-    fields = frame[start + 8 : start + 42]
-    if len(fields) < 34:
+    fields = frame[start + 8 : start + 43]
+    if len(fields) < 35:
         return None
-    x1, y1, x0, y0, *_tiles, components = struct.unpack(">8IH", fields)
-    return CodestreamSize(y1 - y0, x1 - x0, components)
+    x1, y1, x0, y0, *_tiles, components, depth = struct.unpack(">8IHB", fields)
+    return CodestreamSize(y1 - y0, x1 - x0, components, (depth & 0x7F) + 1, signed=bool(depth & 0x80))

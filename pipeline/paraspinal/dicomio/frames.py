@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from typing import NamedTuple
 
 import imagecodecs
 import numpy as np
@@ -17,12 +18,11 @@ import pydicom.config
 from pydicom.encaps import generate_frames
 from pydicom.uid import UID
 
-from paraspinal.dicomio.codestream import codestream_size
-from paraspinal.dicomio.headers import PixelFormat
+from paraspinal.dicomio.codestream import CodestreamSize, codestream_size
+from paraspinal.dicomio.headers import BIG_ENDIAN, PixelFormat
 
 StoredArray = npt.NDArray[np.signedinteger | np.unsignedinteger]
 
-BIG_ENDIAN = "1.2.840.10008.1.2.2"
 RLE = "1.2.840.10008.1.2.5"
 _NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", BIG_ENDIAN})
 _JPEG = "1.2.840.10008.1.2.4."
@@ -37,6 +37,19 @@ class FrameError(ValueError):
     def __init__(self, message: str, code: str = "undecodable") -> None:
         super().__init__(message)
         self.code = code
+
+
+class OddBits(NamedTuple):
+    """Voxels of a frame whose bits are not what Bits Stored says.
+
+    ``cleared`` had bits beyond it that are no part of the value (PS3.5 8.1.1: old files keep overlays there).
+    ``beyond`` need more bits than it states, and were taken as they are. ``narrow`` were coded in fewer bits than it
+    states, and the highest one of these was taken as the sign.
+    """
+
+    cleared: int = 0
+    beyond: int = 0
+    narrow: int = 0
 
 
 def syntax_name(transfer_syntax: str) -> str:
@@ -102,24 +115,26 @@ def split_frames(blob: bytes, form: PixelFormat) -> list[bytes | memoryview]:
     return list(frames)
 
 
-def decode_frame(coded: bytes | memoryview, form: PixelFormat) -> tuple[StoredArray, bool]:
-    """Return the stored values of one frame, shape (rows, columns), and whether bits beyond Bits Stored were set.
-
-    Such bits are no part of the value (PS3.5 8.1.1: old files keep overlays there) and are cleared.
+def decode_frame(coded: bytes | memoryview, form: PixelFormat) -> tuple[StoredArray, OddBits]:
+    """Return the stored values of one frame, shape (rows, columns), and the voxels whose bits are odd.
 
     Raises
     ------
     FrameError
-        If the frame cannot be decoded, or decodes to another size than the header states.
+        If the frame cannot be decoded, or decodes to another size than the header states, or is coded with a sign
+        where the header says that there is none.
     """
+    stream = None
     if form.transfer_syntax in _NATIVE:
         order = ">" if form.transfer_syntax == BIG_ENDIAN else "<"
         array = np.frombuffer(coded, dtype=f"{order}u{form.bits_allocated // 8}")
     else:
-        array = _decompress(bytes(coded), form)
+        coded = bytes(coded)
+        stream = _stream_size(coded, form)
+        array = _decompress(coded, form)
     if array.size != form.rows * form.columns:
         raise FrameError("a frame has another size than the header states", "pixel_data_mismatch")
-    return _stored_values(array.reshape(form.rows, form.columns), form)
+    return _stored_values(array.reshape(form.rows, form.columns), form, stream)
 
 
 def is_native(form: PixelFormat) -> bool:
@@ -157,16 +172,19 @@ def _native_frames(blob: bytes, form: PixelFormat) -> list[bytes | memoryview]:
     return [view[i * size : (i + 1) * size] for i in range(form.frames)]
 
 
+def _stream_size(coded: bytes, form: PixelFormat) -> CodestreamSize | None:
+    """Return what a compressed frame says of itself, checked against the header; None for RLE, which says nothing."""
+    if form.transfer_syntax == RLE:
+        return None
+    size = codestream_size(coded)
+    if size is None or size[:3] != (form.rows, form.columns, 1):
+        raise FrameError("a compressed frame has another size than the header states", "pixel_data_mismatch")
+    return size
+
+
 def _decompress(coded: bytes, form: PixelFormat) -> StoredArray:
-    decode = _DECODERS[form.transfer_syntax]
-    if form.transfer_syntax != RLE:
-        size = codestream_size(coded)
-        if size is None or tuple(size) != (form.rows, form.columns, 1):
-            raise FrameError(
-                "a compressed frame has another size than the header states", "pixel_data_mismatch"
-            )
     try:
-        array = np.asarray(decode(coded, form))
+        array = np.asarray(_DECODERS[form.transfer_syntax](coded, form))
     except FrameError:
         raise
     except Exception as error:
@@ -179,22 +197,56 @@ def _decompress(coded: bytes, form: PixelFormat) -> StoredArray:
     return array
 
 
-def _stored_values(array: StoredArray, form: PixelFormat) -> tuple[StoredArray, bool]:
-    """Clear unused bits and extend the sign."""
+def _stored_values(
+    array: StoredArray, form: PixelFormat, stream: CodestreamSize | None
+) -> tuple[StoredArray, OddBits]:
+    """Extend the sign, and clear bits that are no part of the value."""
     if array.dtype.kind == "i":  # JPEG 2000 codes the sign itself
-        return array, False
-    width = array.dtype.itemsize * 8
+        if not form.signed and int(array.min()) < 0:
+            raise FrameError(
+                "its values are coded with a sign, and the header says that they have none", "bit_depth"
+            )
+        return array, OddBits()
     values = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if form.bits_stored >= width:
-        return (values.view(f"i{width // 8}") if form.signed else values), False
-    unused = width - form.bits_stored
     if not form.signed:
-        kept = values & values.dtype.type((1 << form.bits_stored) - 1)
-        return kept, bool((kept != values).any())
-    extended = (values << unused).view(f"i{width // 8}") >> unused
-    outside = extended.view(values.dtype) != values
-    # Unextended negatives (all unused bits 0) are how many writers store them.
-    return extended, bool((values[outside] >> form.bits_stored).any())
+        return _unsigned_values(values, form.bits_stored)
+    if stream is not None and stream.depth < form.bits_stored:
+        # The sign bit of a value of Bits Stored was never coded: it is the highest bit of the stream, if any is.
+        extended = _extended(values, stream.depth)
+        return extended, OddBits(narrow=int(np.count_nonzero(extended < 0)))
+    return _signed_values(values, form.bits_stored)
+
+
+def _unsigned_values(values: StoredArray, bits: int) -> tuple[StoredArray, OddBits]:
+    if bits >= values.dtype.itemsize * 8:
+        return values, OddBits()
+    kept = values & values.dtype.type((1 << bits) - 1)
+    return kept, OddBits(cleared=int(np.count_nonzero(kept != values)))
+
+
+def _signed_values(values: StoredArray, bits: int) -> tuple[StoredArray, OddBits]:
+    """Return values of `bits` bits with their sign.
+
+    What lies in the bits above them tells writers apart. Many leave them 0, for negative values too. Others
+    write a wider number; where that is beyond the range of `bits` (metal, padding), cutting it would turn metal into
+    air, so it is taken as it is. Anything else is an overlay, and cleared.
+    """
+    extended = _extended(values, bits)
+    whole = values.view(extended.dtype)
+    odd = extended != whole
+    if not odd.any():
+        return extended, OddBits()
+    extends = bool(((whole < 0) & ~odd).any())
+    if extends and int(np.abs(whole[odd].astype(np.int64)).max()) <= 1 << bits:  # one bit more than stated
+        return whole, OddBits(beyond=int(np.count_nonzero(odd)))
+    return extended, OddBits(cleared=int(np.count_nonzero(odd if extends else values[odd] >> bits)))
+
+
+def _extended(values: StoredArray, bits: int) -> StoredArray:
+    """Return the lowest `bits` bits of unsigned values as numbers in two's complement."""
+    width = values.dtype.itemsize * 8
+    unused = max(width - bits, 0)
+    return np.asarray((values << unused).view(f"i{width // 8}") >> unused)
 
 
 def _decode_rle(coded: bytes, form: PixelFormat) -> StoredArray:

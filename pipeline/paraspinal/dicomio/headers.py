@@ -21,6 +21,7 @@ from paraspinal.dicomio.bounded import HeaderError as HeaderError
 from paraspinal.dicomio.values import Attributes
 from paraspinal.volume import Acquisition
 
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
@@ -30,6 +31,9 @@ DICOMDIR = "1.2.840.10008.1.3.10"
 UNDEFINED_LENGTH = 0xFFFFFFFF
 
 _META_START = 132
+_META_GROUP = 0x0002
+_TRANSFER_SYNTAX = b"\x10\0"
+_LONG_FORM = (b"OB", b"OW", b"UN", b"SQ", b"UT")  # lengths of 4 bytes (PS3.5 7.1.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +93,9 @@ class Plane:
 class ImageHeader:
     """What a reader needs to know of one image (a file, or one frame of a multi-frame file).
 
-    ``acquisition_number``, ``temporal_position``, ``acquired_at`` and ``content_at`` only serve to tell images
-    apart that lie at one position.
+    ``study_key`` is a digest of study and patient together, empty where neither is stated: it tells whether two
+    images are of one study, and names nobody. ``acquisition_number``, ``temporal_position``, ``acquired_at`` and
+    ``content_at`` only serve to tell images apart that lie at one position.
     """
 
     sop_class: str
@@ -103,6 +108,7 @@ class ImageHeader:
     body_part: str | None
     instance_number: int | None
     pixels: PixelFormat | None
+    study_key: str = ""
     acquisition_number: int | None = None
     temporal_position: int | None = None
     acquired_at: str | None = None
@@ -125,9 +131,10 @@ def plain_bytes(blob: bytes, *, limit: int) -> bytes:
     HeaderError
         If the data set is damaged or inflates beyond `limit` bytes.
     """
-    if DEFLATED.encode() not in blob[: 4 * 1024] or blob[_META_START : _META_START + 4] != b"\x02\0\0\0":
+    place = _deflated_syntax(blob)
+    if place is None:
         return blob
-    meta_end = _META_START + 12 + int(struct.unpack("<I", blob[_META_START + 8 : _META_START + 12])[0])
+    syntax_at, meta_end = place
     try:
         stream = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
         body = stream.decompress(blob[meta_end:], limit)
@@ -138,7 +145,28 @@ def plain_bytes(blob: bytes, *, limit: int) -> bytes:
     if not stream.eof:
         raise HeaderError("its deflated data set is cut off")
     plain = ExplicitVRLittleEndian.encode().ljust(len(DEFLATED), b"\0")
-    return blob[:meta_end].replace(DEFLATED.encode(), plain) + body
+    return blob[:syntax_at] + plain + blob[syntax_at + len(DEFLATED) : meta_end] + body
+
+
+def _deflated_syntax(blob: bytes) -> tuple[int, int] | None:
+    """Return where the value of Transfer Syntax UID begins and the file meta ends; None unless that is deflated.
+
+    The UID also occurs as an ordinary value elsewhere, in Available Transfer Syntax UID for example.
+    """
+    at, syntax_at = _META_START, None
+    while len(blob) >= at + 8 and struct.unpack_from("<H", blob, at)[0] == _META_GROUP:
+        start, length = at + 8, struct.unpack_from("<H", blob, at + 6)[0]
+        if blob[at + 4 : at + 6] in _LONG_FORM:
+            if len(blob) < at + 12:
+                return None
+            start, length = at + 12, struct.unpack_from("<I", blob, at + 8)[0]
+        if (
+            blob[at + 2 : at + 4] == _TRANSFER_SYNTAX
+            and blob[start : start + length].rstrip(b"\0 ") == DEFLATED.encode()
+        ):
+            syntax_at = start
+        at = start + length
+    return None if syntax_at is None else (syntax_at, at)
 
 
 def read_headers(source: bytes | BinaryIO) -> tuple[ImageHeader, ...]:
@@ -195,6 +223,7 @@ def header_of(
         body_part=values.text(dataset, "BodyPartExamined"),
         instance_number=values.whole(dataset, "InstanceNumber"),
         pixels=_pixel_format(dataset, syntax, place),
+        study_key=_study_key(dataset),
         acquisition_number=values.whole(dataset, "AcquisitionNumber"),
         temporal_position=values.whole(dataset, "TemporalPositionIdentifier"),
         acquired_at=_moment(dataset, "Acquisition"),
@@ -214,6 +243,11 @@ def header_of(
 def short_digest(uid: str, length: int = 8) -> str:
     """Return the first hex digits of a UID's SHA-256: the form in which a UID may be shown."""
     return hashlib.sha256(uid.encode()).hexdigest()[:length]
+
+
+def _study_key(dataset: Attributes) -> str:
+    study, patient = values.text(dataset, "StudyInstanceUID"), values.text(dataset, "PatientID")
+    return short_digest(f"{study or ''}\n{patient or ''}", 12) if study or patient else ""
 
 
 def _plane(orientation: Attributes, position: Attributes, measures: Attributes) -> Plane:
@@ -283,7 +317,7 @@ def pixel_element(head: bytes, at: int, syntax: str) -> tuple[int, int | None] |
 
     None if there is none. Twelve bytes are enough.
     """
-    order = ">" if syntax == "1.2.840.10008.1.2.2" else "<"
+    order = ">" if syntax == BIG_ENDIAN else "<"
     if len(head) < 8 or struct.unpack(order + "HH", head[:4]) != (0x7FE0, 0x0010):
         return None
     if head[4:6] in (b"OB", b"OW", b"UN"):

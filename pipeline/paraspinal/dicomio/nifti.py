@@ -127,18 +127,6 @@ def parse_nifti(head: bytes) -> GridHeader:
     )
 
 
-def read_nifti_header(path: Path) -> GridHeader:
-    """Read and check the header of a file.
-
-    Raises
-    ------
-    GridError
-        As `parse_nifti`.
-    """
-    with path.open("rb") as stream:
-        return parse_nifti(stream.read(HEADER_LIMIT))
-
-
 def read_nifti_values(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
     """Return the voxels [z, y, x] in file order, scaled as the file says, and their grid.
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from paraspinal.volume import Geometry, Index3
+from paraspinal.volume import Geometry
 
 # First bytes of a file in which every header has to fit.
 HEADER_LIMIT = 64 * 1024
@@ -209,9 +209,3 @@ def axis_letters(geometry: Geometry) -> str:
         k = int(np.abs(column).argmax())
         letters += ("LR", "PA", "SI")[k][int(column[k] < 0)]
     return letters
-
-
-def file_shape(header: GridHeader) -> Index3:
-    """Return the shape in the order [z, y, x]."""
-    x, y, z = header.shape
-    return z, y, x

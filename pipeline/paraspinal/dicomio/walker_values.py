@@ -21,7 +21,8 @@ ACQUISITION_NAMES = (
     *("SeriesDescription", "PatientAge", "PatientSex", "PatientSize", "PatientWeight"),
 )
 _NAMES = """
-    SOPClassUID SOPInstanceUID SeriesInstanceUID SeriesNumber FrameOfReferenceUID Modality ImageType
+    SOPClassUID SOPInstanceUID StudyInstanceUID PatientID SeriesInstanceUID SeriesNumber FrameOfReferenceUID
+    Modality ImageType
     BodyPartExamined InstanceNumber AcquisitionNumber TemporalPositionIdentifier AcquisitionDateTime
     AcquisitionDate AcquisitionTime ContentDate ContentTime Manufacturer KVP ConvolutionKernel ExposureInuAs
     Exposure XRayTubeCurrent ExposureTime SliceThickness ReconstructionAlgorithm ContrastBolusAgent

@@ -14,6 +14,8 @@ from paraspinal.volume import Geometry, Index3, SourceAxes
 
 # Row of LPS (x, y, z) that canonical axis (z, y, x) runs along.
 _WORLD_ROW = (2, 1, 0)
+# An angle below this is rounding of the direction cosines, and moves nothing by a voxel within 500 mm.
+OBLIQUE_DEG = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,11 @@ class Canonical:
     geometry: Geometry
     axes: SourceAxes
     oblique_deg: float
+
+    @property
+    def plane(self) -> str:
+        """The plane of the source's slices."""
+        return ("axial", "coronal", "sagittal")[self.axes.order[0]]
 
 
 def canonical_grid(source: Geometry, *, max_oblique_deg: float) -> Canonical:

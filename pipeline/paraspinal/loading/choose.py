@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from paraspinal.dicomio.headers import short_digest
 from paraspinal.errors import LoadError, UsageError
+from paraspinal.loading.image_kind import stated_kind
 from paraspinal.loading.sources import shown
 from paraspinal.loading.stacks import Stack
 from paraspinal.loading.suitability import Candidate
 
 _SHOWN = 30
+_PARALLEL = 0.02  # of direction cosines: about one degree
 _MIN_DIGEST_DIGITS = 4
 
 UidOf = Callable[[Stack], str]
@@ -21,13 +23,15 @@ UidOf = Callable[[Stack], str]
 class Choice:
     """The chosen candidate, why it was taken, and one sentence per series that was not.
 
-    ``siblings`` counts images under the same Series Instance UID that are not in the volume.
+    ``siblings`` counts images under the same Series Instance UID that are not in the volume; ``parallel_siblings``
+    those of them that are slices in the same direction, and may have been lost to it.
     """
 
     candidate: Candidate
     because: str
     left_out: tuple[str, ...]
     siblings: int
+    parallel_siblings: int
 
 
 def choose_series(candidates: Sequence[Candidate], *, wanted: str | None, uid_of: UidOf) -> Choice:
@@ -61,10 +65,23 @@ def choose_series(candidates: Sequence[Candidate], *, wanted: str | None, uid_of
     left_out = [_left_out(other, best, wanted) for other in others]
     if len(left_out) > _SHOWN:
         left_out = [*left_out[:_SHOWN], f"and {len(left_out) - _SHOWN} more"]
-    siblings = sum(
-        len(other.stack.entries) for other in others if other.stack.uid == best.stack.uid and best.stack.uid
+    siblings = [other.stack for other in others if other.stack.uid == best.stack.uid and best.stack.uid]
+    return Choice(
+        best,
+        _because(ranked, wanted),
+        tuple(left_out),
+        siblings=sum(len(stack.entries) for stack in siblings),
+        parallel_siblings=sum(len(stack.entries) for stack in siblings if _parallel(stack, best.stack)),
     )
-    return Choice(best, _because(ranked, wanted), tuple(left_out), siblings)
+
+
+def _parallel(stack: Stack, other: Stack) -> bool:
+    """Tell whether two stacks hold slices, not localizers or maps, of one direction."""
+    one, two = stack.header.plane.orientation, other.header.plane.orientation
+    if one is None or two is None:
+        return one is two
+    alike = max(abs(a - b) for a, b in zip(one, two, strict=True)) < _PARALLEL
+    return alike and stated_kind(stack.header) == stated_kind(other.header)
 
 
 def _named(candidates: Sequence[Candidate], wanted: str, uid_of: UidOf) -> list[Candidate]:
@@ -80,20 +97,25 @@ def _named(candidates: Sequence[Candidate], wanted: str, uid_of: UidOf) -> list[
         raise UsageError(
             "The input holds no series of that name.",
             code="series_not_found",
-            remedy=f"It holds: {_listing(candidates)}.",
+            remedy=f"It holds: {_listing(candidates, uid_of)}.",
         )
-    if len({c.stack.uid for c in found}) > 1:
+    if len(found) > 1 and len({uid_of(c.stack) for c in found}) > 1:
         raise UsageError(
             "More than one series goes by that name.",
             code="series_ambiguous",
-            remedy=f"Use the first digits of a digest: {_listing(found)}.",
+            remedy=f"Use the first digits of a digest: {_listing(found, uid_of)}.",
         )
     return found
 
 
-def _listing(candidates: Sequence[Candidate]) -> str:
-    parts = [f"{c.stack.label}, {_images(len(c.stack.entries))}" for c in candidates[:_SHOWN]]
+def _listing(candidates: Sequence[Candidate], uid_of: UidOf) -> str:
+    parts = [f"{_label(c.stack, uid_of)}, {_images(len(c.stack.entries))}" for c in candidates[:_SHOWN]]
     return "; ".join(parts) + ("; …" if len(candidates) > _SHOWN else "")
+
+
+def _label(stack: Stack, uid_of: UidOf) -> str:
+    """Return the series with the digest by which it can be asked for, a derived one where it has no UID."""
+    return stack.label if stack.uid else f"{stack.label} {short_digest(uid_of(stack))}"
 
 
 def _no_candidate(candidates: Sequence[Candidate], total: int) -> LoadError:

@@ -18,6 +18,7 @@ from paraspinal.volume import BoolArray, CTVolume
 
 Floats = npt.NDArray[np.float32]
 
+# Engineering defaults of a coarse look; what is judged from it is measured on mirrored scans in docs/loading.md.
 _FAINT_HU, _BONE_HU = 100.0, 300.0  # from enhanced soft tissue to what only bone and contrast medium reach
 _SMOOTH_SD, _ROUGH_SD = 15.0, 40.0  # SD of 3 × 3 pixels: blood in contrast is even, bone is not
 _FREE_GAS_HU = -955.0

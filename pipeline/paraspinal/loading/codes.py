@@ -12,13 +12,12 @@ from paraspinal.errors import LoadError
 from paraspinal.result import LoadCode
 
 _SCANNER = "Export the original axial slices of the scan, all of them, and load those."
-_OTHER_SERIES = "Name another series of the input with --series."
 _RE_EXPORT = "Export the file again from its archive."
 
 REFUSALS: dict[str, str] = {
     "not_found": "Check the path.",
-    "empty_input": "Give a folder with a CT series, one of its files, a zip of it, or a NIfTI file.",
-    "unsupported_format": "Give DICOM files, a zip of them, or a NIfTI file.",
+    "empty_input": "Give a folder with a CT series, one of its files, a zip of it, or one NIfTI, NRRD or MetaImage.",
+    "unsupported_format": "Give DICOM files, a zip of them, or a NIfTI, NRRD or MetaImage file.",
     "unreadable_file": _RE_EXPORT,
     "too_many_files": "Give the folder of one examination, or raise loading.max_files.",
     "too_large": "Give one series of usual size, or raise the limit that is named under [loading].",
@@ -43,6 +42,7 @@ REFUSALS: dict[str, str] = {
     "repeated_positions": "Separate the phases or scans, or let the loader do it (--policy repair).",
     "position_inferred": "Export the series again, or let the loader place the images (--policy repair).",
     "damaged_slices": "Export the series again: images of it cannot be decoded.",
+    "images_left_out": "Export the series again, all slices alike, or let the loader choose (--policy repair).",
     "cone_beam": "Give a diagnostic CT: values of a cone-beam reconstruction are no Hounsfield units.",
     "variable_spacing": "Give a reconstruction with evenly spaced slices.",
     "irregular_positions": "Give a reconstruction whose slices lie in one line.",
@@ -62,7 +62,7 @@ REFUSALS: dict[str, str] = {
 }
 
 NOTES: dict[str, str] = {
-    "unreadable_file": "Files that could not be read were left out.",
+    "unreadable_file": "Files or folders that could not be read were left out.",
     "images_left_out": "Images under the same Series Instance UID are not part of the volume; left_out says why.",
     "other_files": "Files that are not DICOM were passed over.",
     "dicom_warnings": "The headers depart from the standard in ways that do not touch the images.",
@@ -83,6 +83,8 @@ NOTES: dict[str, str] = {
     "varying_rescale": "The conversion to Hounsfield units differs between slices and was applied slice by slice.",
     "lossy_compression": "The images were compressed with loss; small structures and noise are altered.",
     "unused_bits": "Bits outside the stored value were set and were cleared.",
+    "beyond_bits_stored": "Values need more bits than Bits Stored states; they were taken as they are.",
+    "narrow_stream": "Compressed values are narrower than Bits Stored; their highest bit was taken as the sign.",
     "coarse_values": "The stored values come in steps of several Hounsfield units.",
     "values_unusual": "No voxel reads as fat or air: this may not be a CT of a body.",
     "enhanced_multiframe": "The slices are frames of a multi-frame object.",
@@ -107,7 +109,7 @@ NOTES: dict[str, str] = {
 REPAIRS: dict[str, str] = {
     "gantry_tilt": "The stack leans; each slice was moved within its plane to where it belongs.",
     "missing_slices": "Slices are missing; they were interpolated.",
-    "variable_spacing": "Slices are unevenly spaced; they were interpolated to the finest spacing.",
+    "variable_spacing": "Slices are unevenly spaced; they were interpolated to their finest common or mean spacing.",
     "duplicate_slices": "Images with the position and the pixels of another one were dropped.",
     "repeated_positions": "The series holds several scans; they were separated.",
     "position_inferred": "Images without a position were placed by their instance number.",

@@ -12,27 +12,33 @@ import numpy as np
 import numpy.typing as npt
 
 from paraspinal.config import LoadingConfig
-from paraspinal.dicomio.frames import FrameError, decode_frame, split_frames
+from paraspinal.dicomio.frames import FrameError, OddBits, decode_frame, split_frames
 from paraspinal.dicomio.headers import HeaderError, PixelFormat, plain_bytes
 from paraspinal.loading.canonical import Canonical, source_view
 from paraspinal.loading.codes import refuse
-from paraspinal.loading.hounsfield import to_hounsfield
+from paraspinal.loading.hounsfield import check_sign, to_hounsfield
 from paraspinal.loading.inplace import fits, read_into, rescale_in_place
 from paraspinal.loading.scan import Entry
 from paraspinal.loading.sources import DiskFile, SourceFile, shown
 from paraspinal.volume import BoolArray, HUArray
 
+_AS_STATED = OddBits()
+
 
 @dataclass(frozen=True, slots=True)
 class SliceReport:
-    """What was met while one slice was decoded; ``index`` counts along the layout."""
+    """What was met while one slice was decoded; ``index`` counts along the layout.
+
+    ``corners_hu`` is the median of its four corners.
+    """
 
     index: int
     clipped: int
     low: int
     high: int
     padded: int
-    unused_bits: bool
+    corners_hu: float
+    odd_bits: OddBits = _AS_STATED
     padding_bits: npt.NDArray[np.uint8] | None = field(repr=False, default=None)
 
 
@@ -119,7 +125,7 @@ def _read_in_place(
     extremes = rescale_in_place(plane, entry.header)
     if extremes is None:
         return digest, [_decode_slice(index, entry, plane.tobytes(), target, config)]
-    return digest, [SliceReport(index, 0, *extremes, padded=0, unused_bits=False)]
+    return digest, [SliceReport(index, 0, *extremes, padded=0, corners_hu=_corners(plane))]
 
 
 def _read_whole(
@@ -142,12 +148,19 @@ def _decode_slice(
     target: npt.NDArray[np.generic],
     config: LoadingConfig,
 ) -> SliceReport:
-    stored, unused_bits = decode_frame(coded, _form(entry))
+    stored, odd = decode_frame(coded, _form(entry))
+    check_sign(odd, entry.header)
     values = to_hounsfield(stored, entry.header, padding_hu=config.padding_hu)
     target[index] = values.hu
     padded = 0 if values.padding is None else int(np.count_nonzero(values.padding))
     bits = None if values.padding is None else np.packbits(values.padding)
-    return SliceReport(index, values.clipped, values.low, values.high, padded, unused_bits, bits)
+    return SliceReport(
+        index, values.clipped, values.low, values.high, padded, _corners(values.hu), odd, padding_bits=bits
+    )
+
+
+def _corners(plane: npt.NDArray[np.generic]) -> float:
+    return float(np.median(np.asarray(plane[[0, 0, -1, -1], [0, -1, 0, -1]], dtype=np.float64)))
 
 
 def _form(entry: Entry) -> PixelFormat:

@@ -139,7 +139,10 @@ def _resolve(root: Path, parts: tuple[str, ...], folders: _Folders) -> DiskFile 
         if found is None:
             return None
         place = found
-    return DiskFile(place, place.stat().st_size) if place.is_file() else None
+    try:
+        return DiskFile(place, place.stat().st_size) if place.is_file() else None
+    except OSError:  # in a folder that may not be looked into
+        return None
 
 
 def _unlisted(path: Path, files: tuple[DiskFile, ...], config: LoadingConfig) -> int:

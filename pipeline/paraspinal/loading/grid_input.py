@@ -17,20 +17,16 @@ from paraspinal.dicomio.nifti import parse_nifti
 from paraspinal.dicomio.nrrd import parse_nrrd
 from paraspinal.dicomio.rawgrid import HEADER_LIMIT, GridError, GridHeader, axis_letters, stored_voxels
 from paraspinal.errors import LoadError
-from paraspinal.loading.canonical import Canonical, canonical_grid, source_view
+from paraspinal.loading.canonical import OBLIQUE_DEG, Canonical, canonical_grid, source_view
 from paraspinal.loading.codes import note, refuse
-from paraspinal.loading.hounsfield import AIR_FLOOR_HU
+from paraspinal.loading.hounsfield import AIR_FLOOR_HU, LOW_DENSITY_HU, odd_scale
 from paraspinal.loading.opening import GridKind, Source
-from paraspinal.loading.sources import SourceFile
+from paraspinal.loading.sources import RATIO_APPLIES_FROM, SourceFile
 from paraspinal.loading.types import LoadedSeries
 from paraspinal.loading.voxels import voxel_notes
 from paraspinal.result import LoadCode, Loading
 from paraspinal.volume import BoolArray, CTVolume, Geometry, HUArray, Index3, Spacing
 
-# A CT of a body holds fat or air; a label map or a shifted scan (0 … 4095) does not.
-_LOW_DENSITY_HU = -30
-# An angle below this is rounding of the direction cosines.
-_OBLIQUE_DEG = 0.1
 _INT16 = np.iinfo(np.int16)
 _MIB = 1 << 20
 _PARSERS: dict[str, Callable[[bytes], GridHeader]] = {
@@ -45,15 +41,17 @@ class GridSummary:
     """What the header of a single volume says.
 
     ``shape`` and ``spacing_mm`` are in canonical order [z, y, x]; ``orientation`` names the sides that the file's
-    first, second and third index run towards.
+    first, second and third index run towards; ``codes`` are what the header alone gives rise to.
     """
 
     kind: GridKind
     shape: Index3
     spacing_mm: Spacing
     orientation: str
+    plane: str
     oblique_deg: float
     dtype: str
+    codes: tuple[LoadCode, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +91,10 @@ def grid_summary(source: Source, *, config: LoadingConfig) -> GridSummary:
         shape=geometry.shape,
         spacing_mm=geometry.spacing_mm,
         orientation=axis_letters(with_grid.source),
+        plane=with_grid.canonical.plane,
         oblique_deg=with_grid.canonical.oblique_deg,
         dtype=with_grid.header.dtype.name,
+        codes=tuple(_grid_notes(with_grid.canonical)),
     )
 
 
@@ -156,11 +156,18 @@ def _checked(kind: GridKind, file: SourceFile, label: str, config: LoadingConfig
             f"{label} holds {header.nbytes / 2**30:.1f} GiB of voxels (loading.max_volume_gib).",
             bytes=header.nbytes,
         )
+    if (problem := odd_scale(header.slope, header.intercept, _stored_range(header.dtype))) is not None:
+        raise refuse("not_hounsfield", f"The conversion of {label} {problem}.", file=label)
     if min(geometry.shape) < config.min_slices:
         raise refuse(
             "too_few_slices", f"{label} has {min(geometry.shape)} slices.", shape=list(geometry.shape)
         )
     return _Checked(header, geometry, canonical_grid(geometry, max_oblique_deg=config.max_oblique_deg))
+
+
+def _stored_range(dtype: np.dtype[Any]) -> tuple[float, float]:
+    limits = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(np.float32)
+    return float(limits.min), float(limits.max)
 
 
 def _refusal(error: GridError | OSError, label: str) -> LoadError:
@@ -187,6 +194,13 @@ def _stored(
     limit = max(config.max_file_mib * _MIB, header.nbytes + HEADER_LIMIT)
     if max(file.size, data.size) > limit:
         raise refuse("too_large", f"{label} is larger than loading.max_file_mib allows.", bytes=data.size)
+    ratio = header.nbytes / max(data.size, 1)
+    if header.packing != "none" and header.nbytes > RATIO_APPLIES_FROM and ratio > config.max_zip_ratio:
+        raise refuse(
+            "too_large",
+            f"{label} expands {ratio:.0f} times (loading.max_zip_ratio).",
+            ratio=round(ratio, 1),
+        )
     try:
         digest = hashlib.sha256(file.read() if data is not file else b"")
         blob = data.read()
@@ -243,7 +257,8 @@ def _plane(
 
 def _check_values(tally: _Tally, label: str) -> None:
     low, high = (tally.low, tally.high) if np.isfinite(tally.low) else (0.0, 0.0)
-    if low > _LOW_DENSITY_HU:
+    # A label map or a shifted scan (0 … 4095) holds no fat or air either.
+    if low > LOW_DENSITY_HU:
         raise refuse(
             "not_hounsfield",
             f"No voxel of {label} reads as fat or air (lowest value {low:g}): it is no CT in Hounsfield units.",
@@ -267,7 +282,7 @@ def _value_notes(tally: _Tally) -> list[LoadCode]:
 
 def _grid_notes(canonical: Canonical) -> list[LoadCode]:
     found = []
-    if canonical.oblique_deg > _OBLIQUE_DEG:
+    if canonical.oblique_deg > OBLIQUE_DEG:
         found.append(note("oblique", angle_deg=round(canonical.oblique_deg, 3)))
     if canonical.axes.order[0] != 0:
         found.append(note("non_axial"))

@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from paraspinal.dicomio.frames import FrameError, check_format, check_native_length, is_native
-from paraspinal.dicomio.headers import ImageHeader, PixelFormat
+from paraspinal.dicomio.headers import BIG_ENDIAN, ImageHeader, PixelFormat
 from paraspinal.loading.hounsfield import AIR_FLOOR_HU
 
 _INT16_MAX = np.iinfo(np.int16).max
-_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 
 def fits(form: PixelFormat, plane: npt.NDArray[np.generic]) -> bool:
@@ -23,7 +22,7 @@ def fits(form: PixelFormat, plane: npt.NDArray[np.generic]) -> bool:
     return (
         is_native(form)
         and not form.inflated
-        and form.transfer_syntax != _BIG_ENDIAN
+        and form.transfer_syntax != BIG_ENDIAN
         and sys.byteorder == "little"
         and form.frames == 1
         and form.bits_allocated == 16

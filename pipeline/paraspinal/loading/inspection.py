@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from paraspinal.config import LoadingConfig
+from paraspinal.dicomio.headers import HeaderError, short_digest
 from paraspinal.errors import LoadError
 from paraspinal.loading.catalogue import Catalogue
+from paraspinal.loading.choose import choose_series
 from paraspinal.loading.grid_input import grid_summary
+from paraspinal.loading.load import series_uid
 from paraspinal.loading.opening import GRID_KINDS, Source, open_source
 from paraspinal.loading.report import header_notes
 from paraspinal.loading.suitability import Candidate
-from paraspinal.loading.survey import survey, unreadable_lines
+from paraspinal.loading.survey import holding, survey, unreadable_lines
 from paraspinal.result import LoadCode
 
 _REGIONS = (
@@ -49,6 +53,7 @@ class SeriesRow(_Row):
     reconstruction: str | None = Field(None, description="FBP or iterative, where the headers say")
     contrast: bool | None = Field(None, description="whether a contrast agent is stated; none for unknown")
     verdict: str = Field(description="ok, repaired or refused")
+    taken: bool = Field(False, description="whether `analyze` takes this one if none is asked for")
     score: float | None = Field(
         None, description="how well it suits a search beside the spine; none if refused"
     )
@@ -59,10 +64,18 @@ class SeriesRow(_Row):
 
 
 class Inspection(_Row):
-    """All series of an input, best first; the first one that is not refused is what `analyze` would take."""
+    """All series of an input, best first.
+
+    ``refusal`` is the code under which the input is refused if no series is asked for: the best series has a
+    defect, or there is none. Otherwise one row is ``taken``. Pixels may still lead to a refusal.
+    """
 
     source: str = Field(description="folder, file, zip, dicomdir, nifti, nrrd or metaimage")
     series: tuple[SeriesRow, ...]
+    refusal: str | None = Field(
+        None, description="why `analyze` would refuse the input; none if a row is taken"
+    )
+    message: str | None = Field(None, description="the same in words, with what to do about it")
     notes: tuple[LoadCode, ...] = ()
     unreadable: tuple[str, ...] = Field((), description="files that could not be read, and why")
 
@@ -91,17 +104,43 @@ def inspect_source(
     """
     source = open_source(Path(path), config=config)
     if source.kind in GRID_KINDS:
-        return Inspection(source=source.kind, series=(_grid_row(source, config),), notes=source.notes)
+        return _grid(source, config)
     found = survey(source, config=config, catalogue=catalogue)
+    meant = found.candidates if source.only is None else holding(found.candidates, source.only)
+    taken, refusal = _choice(meant, config)
+    others = [c for c in found.candidates if all(c is not m for m in meant)]
     return Inspection(
         source=source.kind,
-        series=tuple(_row(candidate) for candidate in found.candidates),
+        series=tuple(_row(c, config, taken=c is taken) for c in (*meant, *others)),
+        refusal=None if refusal is None else refusal.code,
+        message=None if refusal is None else f"{refusal.message} {refusal.remedy}",
         notes=(*source.notes, *found.scan.notes()),
         unreadable=tuple(unreadable_lines(found.scan)),
     )
 
 
-def _row(candidate: Candidate) -> SeriesRow:
+def _choice(
+    candidates: tuple[Candidate, ...], config: LoadingConfig
+) -> tuple[Candidate | None, LoadError | None]:
+    """Return what `load_series` would choose, or why it would refuse."""
+    try:
+        chosen = choose_series(candidates, wanted=None, uid_of=partial(series_uid, config=config))
+    except LoadError as error:
+        return None, error
+    return chosen.candidate, None
+
+
+def _name(candidate: Candidate, config: LoadingConfig) -> str:
+    """Return what `--series` takes; the files of a series without a UID are read for it."""
+    if candidate.stack.uid or candidate.refusal is not None:
+        return candidate.stack.name
+    try:
+        return short_digest(series_uid(candidate.stack, config=config))
+    except (OSError, HeaderError):
+        return ""
+
+
+def _row(candidate: Candidate, config: LoadingConfig, *, taken: bool) -> SeriesRow:
     header = candidate.stack.header
     acquired = header.acquisition
     error = candidate.refusal or candidate.defect
@@ -109,7 +148,7 @@ def _row(candidate: Candidate) -> SeriesRow:
     spacing = None if candidate.canonical is None else candidate.canonical.geometry.spacing_mm
     repaired = any(code.kind == "repair" for code in codes)
     return SeriesRow(
-        name=candidate.stack.name,
+        name=_name(candidate, config),
         number=header.series_number,
         modality=header.modality or "not stated",
         region=_region(header.body_part, acquired.series_description),
@@ -122,6 +161,7 @@ def _row(candidate: Candidate) -> SeriesRow:
         reconstruction=acquired.reconstruction,
         contrast=True if acquired.contrast_agent else None,
         verdict="refused" if error is not None else "repaired" if repaired else "ok",
+        taken=taken,
         score=None if candidate.refusal is not None else round(candidate.score, 2),
         reasons=dict(candidate.reasons),
         codes=codes,
@@ -130,18 +170,27 @@ def _row(candidate: Candidate) -> SeriesRow:
     )
 
 
-def _grid_row(source: Source, config: LoadingConfig) -> SeriesRow:
+def _grid(source: Source, config: LoadingConfig) -> Inspection:
+    """Return the only volume of a source, told from its header."""
     try:
         summary = grid_summary(source, config=config)
     except LoadError as error:
-        return SeriesRow(
+        row = SeriesRow(
             name="", modality="not stated", slices=0, plane="not known", verdict="refused",
             refusal=error.code, remedy=error.remedy,
         )  # fmt: skip
-    return SeriesRow(
+        return Inspection(
+            source=source.kind,
+            series=(row,),
+            refusal=error.code,
+            message=f"{error.message} {error.remedy}",
+            notes=source.notes,
+        )
+    row = SeriesRow(
         name="", modality="not stated", slices=summary.shape[0], spacing_mm=summary.spacing_mm,
-        plane="axial", verdict="ok",
+        plane=summary.plane, verdict="ok", taken=True, codes=summary.codes,
     )  # fmt: skip
+    return Inspection(source=source.kind, series=(row,), notes=source.notes)
 
 
 def _region(*texts: str | None) -> str | None:

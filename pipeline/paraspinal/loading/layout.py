@@ -154,7 +154,7 @@ def _in_plane(
         )
     offset_px = (plane_mm - residual) / np.asarray(frame.spacing)
     lean = float(np.linalg.norm(slope))
-    if lean <= config.tilt_tolerance:
+    if np.ptp(along) * lean <= config.tilt_tolerance_px * min(frame.spacing):
         return offset_px, ()
     tilt = round(float(np.degrees(np.arctan(lean))), 3)
     signed = tilt if slope[np.abs(slope).argmax()] > 0 else -tilt

@@ -15,8 +15,9 @@ from paraspinal.dicomio.headers import plain_bytes, short_digest
 from paraspinal.errors import LoadError
 from paraspinal.loading.canonical import Canonical, to_canonical
 from paraspinal.loading.choose import Choice, choose_series
-from paraspinal.loading.codes import note, repaired
+from paraspinal.loading.codes import note, refuse, repaired
 from paraspinal.loading.decode import Decoded, decode_stack
+from paraspinal.loading.doubles import pixel_digests
 from paraspinal.loading.grid_input import load_grid
 from paraspinal.loading.layout import Layout
 from paraspinal.loading.opening import GRID_KINDS, open_source
@@ -95,7 +96,11 @@ def _with_orientation(
     loaded: LoadedSeries, source_notes: tuple[LoadCode, ...], config: LoadingConfig
 ) -> LoadedSeries:
     """Add what the source and the anatomy say; a volume that looks mirrored is never flipped here."""
-    codes = (*source_notes, *loaded.loading.codes, *check_orientation(loaded.volume))
+    codes = (
+        *source_notes,
+        *loaded.loading.codes,
+        *check_orientation(loaded.volume, config=config),
+    )
     return replace(
         loaded, loading=loaded.loading.model_copy(update={"codes": codes, "policy": config.policy})
     )
@@ -115,6 +120,8 @@ def _load_choice(choice: Choice, found: Survey, config: LoadingConfig, tell: Pro
     candidate, decoded = pixels.candidate, pixels.decoded
     layout, canonical = _placed(candidate)
     uid = series_uid(candidate.stack, config=config)
+    if config.policy == "strict":
+        _refuse_if_slices_may_be_missing(choice, found)
     codes = (
         *found.scan.notes(),
         *_sibling_notes(choice),
@@ -149,6 +156,7 @@ def _load_choice(choice: Choice, found: Survey, config: LoadingConfig, tell: Pro
 def _decode(candidate: Candidate, config: LoadingConfig, tell: Progress) -> _Pixels:
     """Decode a candidate; under the policy "repair" a few images that are damaged are left out of it."""
     damaged: list[str] = []
+    images = 0
     while True:
         layout, canonical = _placed(candidate)
         tell(f"decoding {len(layout.entries)} slices")
@@ -159,13 +167,14 @@ def _decode(candidate: Candidate, config: LoadingConfig, tell: Progress) -> _Pix
             if rest is None or len(damaged) == _MAX_DAMAGED:
                 raise
             damaged.append(str(error.details["file"]))
+            images += len(candidate.stack.entries) - len(rest.stack.entries)
             candidate = rest
             continue
         check_values(layout.entries, decoded)
         codes: tuple[LoadCode, ...] = ()
         if damaged:
             text = f"Images that cannot be decoded were left out: {', '.join(damaged)}."
-            codes = (repaired("damaged_slices", text, config=config, images=len(damaged)),)
+            codes = (repaired("damaged_slices", text, config=config, images=images),)
         return _Pixels(candidate, decoded, codes)
 
 
@@ -188,7 +197,12 @@ def _without_damaged(candidate: Candidate, error: LoadError, config: LoadingConf
     if config.policy == "strict" or error.code not in _DAMAGE or "file" not in error.details:
         return None
     entries = candidate.stack.entries
-    kept = tuple(e for e in entries if shown(e.file.name) != error.details["file"])
+    damaged = [e for e in entries if shown(e.file.name) == error.details["file"]]
+    if len({id(e.file) for e in damaged}) > 1:  # files of several folders that go by one name
+        sound = pixel_digests(damaged, config)
+        damaged = [e for e in damaged if id(e) not in sound]
+    left_out = {id(e) for e in damaged}
+    kept = tuple(e for e in entries if id(e) not in left_out)
     if not config.min_slices <= len(kept) < len(entries):
         return None
     rest = candidate_of(replace(candidate.stack, entries=kept), config=config)
@@ -204,6 +218,24 @@ def _placed(candidate: Candidate) -> tuple[Layout, Canonical]:
 def _interpolated(candidate: Candidate) -> tuple[int, ...]:
     plan = _placed(candidate)[0].regrid
     return () if plan is None else canonical_slices(candidate, plan.interpolated)
+
+
+def _refuse_if_slices_may_be_missing(choice: Choice, found: Survey) -> None:
+    """Refuse a volume of which images may have been left out: what the policy "repair" only puts on record."""
+    if found.scan.unreadable:
+        count = len(found.scan.unreadable)
+        raise refuse(
+            "unreadable_file",
+            f"{count} files of the input cannot be read. The policy is strict: any of them may be a slice.",
+            files=count,
+        )
+    if choice.parallel_siblings:
+        raise refuse(
+            "images_left_out",
+            f"{choice.parallel_siblings} slices under the same Series Instance UID do not fit the others."
+            " The policy is strict: none is left out.",
+            images=choice.parallel_siblings,
+        )
 
 
 def _sibling_notes(choice: Choice) -> list[LoadCode]:
@@ -231,10 +263,12 @@ def series_uid(stack: Stack, *, config: LoadingConfig) -> str:
     if stack.uid:
         return stack.uid
     parts = []
+    coded: dict[int, bytes] = {}  # frames share a file, which is read once
     for entry in stack.entries:
-        form, plane = entry.header.pixels, entry.header.plane
-        limit = int(config.max_file_mib) << 20
-        pixels = b"" if form is None else plain_bytes(entry.file.read(), limit=limit)[form.offset :]
+        form, plane, file = entry.header.pixels, entry.header.plane, entry.file
+        if id(file) not in coded:
+            blob = b"" if form is None else plain_bytes(file.read(), limit=int(config.max_file_mib) << 20)
+            coded[id(file)] = hashlib.sha256(b"" if form is None else blob[form.offset :]).digest()
         place = f"{plane.orientation}{plane.position}{plane.spacing}{entry.header.frame}"
-        parts.append(hashlib.sha256(place.encode() + pixels).hexdigest())
+        parts.append(hashlib.sha256(place.encode() + coded[id(file)]).hexdigest())
     return "derived-" + hashlib.sha256("".join(sorted(parts)).encode()).hexdigest()[:16]

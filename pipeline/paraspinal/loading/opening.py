@@ -6,6 +6,7 @@ zip or folder without DICOM that holds exactly one NIfTI, NRRD or MetaImage file
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,9 +72,9 @@ def open_source(path: Path, *, config: LoadingConfig) -> OpenedSource:
         If there is nothing, nothing readable, or more than the settings allow.
     """
     label = shown(path.name or path.resolve().name)
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike `Path.is_dir`, no error where the folder above may not be looked into
         return _collection("folder", label, folder_files(path, config=config))
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise refuse("not_found", f"There is no file or folder {label}.")
     file = _disk_file(path, label)
     head = _head(file, label)

@@ -10,51 +10,10 @@ from paraspinal.dicomio.frames import FrameError, check_format
 from paraspinal.dicomio.headers import CT_CLASSES, ImageHeader
 from paraspinal.errors import LoadError
 from paraspinal.loading.codes import refuse
+from paraspinal.loading.image_kind import stated_kind
 from paraspinal.loading.sources import shown
-from paraspinal.loading.stacks import LOCALIZER_TYPES, Stack
+from paraspinal.loading.stacks import Stack
 
-# Image Type values of projections, renderings and captures (PS3.3 C.8.2.1.1.1, C.8.16.1 and vendors' own terms).
-_PROJECTIONS = frozenset(
-    {
-        *(
-            "MIP",
-            "MINIP",
-            "MAX_IP",
-            "MIN_IP",
-            "MAXIMUM",
-            "MINIMUM",
-            "PROJECTION IMAGE",
-            "VOLREN",
-            "VOLUME_RENDER",
-        ),
-        *(
-            "VOLUME RENDERING",
-            "RENDERING",
-            "3D_RENDERING",
-            "VRT",
-            "SSD",
-            "SCREEN SAVE",
-            "DOSE_INFO",
-            "DOSE INFO",
-        ),
-    }
-)
-# Image Type values of maps that are not Hounsfield units (PS3.3 C.8.15.3.1.4, C.8.2.1.1.1 multi-energy, vendors).
-_MAPS = frozenset(
-    {
-        *("PERFUSION", "MTT", "TTP", "CBF", "CBV", "TMAX", "DRAIN", "PERMEABILITY", "PARAMETRIC"),
-        *("IODINE", "IODINE_MAP", "IODINE MAP", "Z_EFF", "Z EFF", "EFFECTIVE_Z", "EFF_ATOMIC_NUM", "RHO_Z"),
-        *(
-            "ELECTRON_DENSITY",
-            "MAT_SPECIFIC",
-            "MAT_REMOVED",
-            "MAT_FRACTIONAL",
-            "MAT_VALUE_BASED",
-            "MAT_MODIFIED",
-        ),
-        *("CALCIUM", "CALCIUM_SUPPRESSED", "URIC_ACID", "K_EDGE", "VNC", "VIRTUAL_NON_CONTRAST"),
-    }
-)
 # The same told by a description, for writers whose Image Type says no more than DERIVED. Only words that cannot
 # name an ordinary reconstruction: "perfusion" names a protocol whose images are in Hounsfield units.
 _MAP_WORDS = re.compile(
@@ -73,7 +32,11 @@ _CONE_BEAM = re.compile(
 _VIRTUAL_ENERGY_TYPES = frozenset(
     {"VMI", "MONO", "MONOENERGETIC", "MONO_E", "MONOPLUS", "MONO_PLUS", "GSI_MONO"}
 )
-_VIRTUAL_ENERGY_WORDS = re.compile(r"\b(?:vmi|mono\w*)\b.*?(\d{2,3})|(\d{2,3}) ?kev\b", re.IGNORECASE)
+# A number only counts beside its word: "monophasic", or a kernel behind it, is no energy.
+_VIRTUAL_ENERGY_WORDS = re.compile(
+    r"\b(?:vmi|mono(?:[ _-]?(?:e|plus|energetic|chromatic))?)\b[+ :_=-]{0,3}(\d{2,3})(?![\d.])|(\d{2,3}) ?kev\b",
+    re.IGNORECASE,
+)
 
 
 def refusal_of(stack: Stack, *, config: LoadingConfig) -> LoadError | None:
@@ -87,7 +50,7 @@ def refusal_of(stack: Stack, *, config: LoadingConfig) -> LoadError | None:
 
 def is_localizer(header: ImageHeader) -> bool:
     """Tell whether an image is a localizer (scout, topogram)."""
-    return not LOCALIZER_TYPES.isdisjoint(header.image_type) or bool(
+    return stated_kind(header) == "localizer" or bool(
         "ORIGINAL" not in header.image_type and _LOCALIZER_WORDS.search(_words(header))
     )
 
@@ -124,9 +87,7 @@ def _kind(stack: Stack, config: LoadingConfig) -> LoadError | None:
     if is_localizer(header):
         return refuse("localizer", f"The {stack.label} is a localizer.", images=len(stack.entries))
     derived = "ORIGINAL" not in header.image_type
-    if not _PROJECTIONS.isdisjoint(header.image_type) or (
-        derived and _PROJECTION_WORDS.search(_words(header))
-    ):
+    if stated_kind(header) == "projection" or (derived and _PROJECTION_WORDS.search(_words(header))):
         return refuse("projection_image", f"The {stack.label} holds projections, not slices.")
     words = " ".join(t for t in (_words(header), header.acquisition.manufacturer) if t)
     if _CONE_BEAM.search(words) or "CONE_BEAM" in header.image_type or "CBCT" in header.image_type:
@@ -137,7 +98,7 @@ def _kind(stack: Stack, config: LoadingConfig) -> LoadError | None:
 def _values(stack: Stack, config: LoadingConfig) -> LoadError | None:
     header = stack.header
     named = "ORIGINAL" not in header.image_type and _MAP_WORDS.search(_words(header))
-    if not _MAPS.isdisjoint(header.image_type) or named:
+    if stated_kind(header) == "map" or named:
         return refuse("not_hounsfield", f"The {stack.label} holds a map that is not in Hounsfield units.")
     rescales = [entry.header.rescale for entry in stack.entries]
     kinds = {rescale.kind for rescale in rescales}

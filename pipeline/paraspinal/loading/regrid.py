@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from paraspinal.loading.histopolation import histopolate
 from paraspinal.loading.hounsfield import AIR_FLOOR_HU
 from paraspinal.loading.interpolation import SourceSlice, edge_levels, interpolate
 from paraspinal.loading.spacing import EvenGrid
@@ -75,12 +76,35 @@ def regrid(
         missing = np.array(plan.interpolated, dtype=np.intp)
         if not missing.size:
             return out, empty if empty.any() else None
+        if plan.grid.edges_mm is not None:
+            _fill_conserving(hu, gone, plan, missing, out, empty, pool)
+            return out, empty if empty.any() else None
         levels = edge_levels(hu[_beside(plan, missing)])
         for part in pool.map(lambda m: list(_between(hu, plan, m, levels)), np.array_split(missing, threads)):
             for target, above, values in part:
                 empty[target] = gone[above - 1] | gone[above]
                 out[target] = np.where(empty[target], AIR_FLOOR_HU, values)
     return out, empty if empty.any() else None
+
+
+def _fill_conserving(
+    hu: HUArray,
+    gone: BoolArray,
+    plan: Regrid,
+    targets: npt.NDArray[np.intp],
+    out: HUArray,
+    empty: BoolArray,
+    pool: Executor,
+) -> None:
+    """Fill `targets` of the box from slices that tile the volume, each keeping its content."""
+    edges, gap = plan.grid.edges_mm, plan.grid.gap_mm
+    if edges is None:
+        raise AssertionError("only slices that tile have edges")
+    at_mm = (plan.grid.first_mm + targets * gap).astype(np.float64)
+    out[targets] = histopolate(hu, edges, at_mm, gap, pool)
+    above = np.clip(np.searchsorted(plan.along_mm, at_mm), 1, len(hu) - 1)
+    empty[targets] = gone[above - 1] | gone[above]
+    out[empty] = AIR_FLOOR_HU
 
 
 def _beside(plan: Regrid, targets: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:

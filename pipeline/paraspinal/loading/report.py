@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from statistics import median
 
-import numpy as np
-
 from paraspinal.dicomio.frames import is_lossy
+from paraspinal.dicomio.headers import ImageHeader
+from paraspinal.loading.canonical import OBLIQUE_DEG
 from paraspinal.loading.codes import note, refuse
 from paraspinal.loading.decode import Decoded, SliceReport
-from paraspinal.loading.hounsfield import AIR_FLOOR_HU, padding_range_hu
+from paraspinal.loading.hounsfield import (
+    AIR_FLOOR_HU,
+    AIR_HU,
+    LOW_DENSITY_HU,
+    conversion,
+    padding_range_hu,
+)
 from paraspinal.loading.refusals import virtual_energy_kev
 from paraspinal.loading.scan import Entry
 from paraspinal.loading.suitability import Candidate
 from paraspinal.result import LoadCode
 from paraspinal.volume import Acquisition
 
-# Fat reads about -100 HU, lung and air less; a volume without such values is no body or no HU.
-_LOW_DENSITY_HU = -30
-# Without a stated conversion, values are taken as HU only when air reads as air.
-_AIR_HU = (-3100, -900)
-# Steps as wide as this are no longer small beside the noise of a body scan.
+# Steps as wide as this begin to count beside the noise of a body scan (engineering default: rounding to steps of
+# 2 HU is noise of 2/√12 = 0.6 HU, where every scan has rounding to 1 HU).
 _COARSE_HU = 2.0
-# An angle below this is rounding of the direction cosines.
-_OBLIQUE_DEG = 0.1
 
 
 def acquisition_of(entries: Sequence[Entry]) -> Acquisition:
@@ -51,30 +52,36 @@ def check_values(entries: Sequence[Entry], decoded: Decoded) -> None:
     """
     low = min(s.low for s in decoded.slices)
     known = entries[0].header.rescale.known
-    if not known and not _AIR_HU[0] <= low <= _AIR_HU[1]:
+    if not known and not AIR_HU[0] <= low <= AIR_HU[1]:
         raise refuse(
             "not_hounsfield",
             f"No conversion to Hounsfield units is stated, and the lowest value is {low}.",
             lowest=low,
         )
-    form = entries[0].header.pixels
-    if form is not None and form.photometric == "MONOCHROME1":
-        _check_upright(decoded)
+    if sum(s.padded for s in decoded.slices) >= decoded.hu.size:
+        raise refuse("not_hounsfield", "Every voxel reads as padding.")
+    _check_upright([s for s in decoded.slices if _inverted_display(entries[s.index])])
 
 
-def _check_upright(decoded: Decoded) -> None:
+def _inverted_display(entry: Entry) -> bool:
+    return entry.header.pixels is not None and entry.header.pixels.photometric == "MONOCHROME1"
+
+
+def _check_upright(reports: Sequence[SliceReport]) -> None:
     """Refuse inverted values: MONOCHROME1 is about display (PS3.3 C.7.6.3.1.2), but some writers invert the pixels.
 
-    Around a body there is air, or padding; inverted, it reads as the densest matter of the scan.
+    Around a body there is air, or padding; inverted, it reads as the densest matter of the scan. Each image is judged
+    by itself: those of one series may come from two writers.
     """
-    hu = decoded.hu[:: max(1, len(decoded.hu) // 16)]
-    corners = np.concatenate([hu[:, y, x].ravel() for y in (0, -1) for x in (0, -1)])
-    air = float(np.median(corners))
-    if air > _AIR_HU[1]:
+    inverted = [report for report in reports if report.corners_hu > AIR_HU[1]]
+    if inverted:
+        air = median(report.corners_hu for report in inverted)
         raise refuse(
             "monochrome1",
-            f"The grey scale is inverted, and so are the values: the corners read {air:.0f} HU.",
+            f"The grey scale of {len(inverted)} images is inverted, and so are the values: the corners read"
+            f" {air:.0f} HU.",
             corners_hu=air,
+            images=len(inverted),
         )
 
 
@@ -97,7 +104,7 @@ def header_notes(candidate: Candidate) -> list[LoadCode]:
         code.model_copy(update={"slices": tuple(sorted(numbers[i] for i in code.slices)) if numbers else ()})
         for code in candidate.layout.notes
     ]
-    if candidate.canonical.oblique_deg > _OBLIQUE_DEG:
+    if candidate.canonical.oblique_deg > OBLIQUE_DEG:
         found.append(note("oblique", angle_deg=round(candidate.canonical.oblique_deg, 3)))
     if candidate.canonical.axes.order[0] != 0:
         found.append(note("non_axial"))
@@ -163,20 +170,49 @@ def _acquisition_notes(entries: Sequence[Entry]) -> list[LoadCode]:
         found.append(note("virtual_energy", energy_kev=kev) if kev else note("virtual_energy"))
     elif voltages == {None}:
         found.append(note("kvp_unknown"))
-    if first.pixels is not None and first.pixels.photometric == "MONOCHROME1":
-        found.append(note("monochrome1"))
+    inverted = sum(_inverted_display(entry) for entry in entries)
+    if inverted:
+        found.append(note("monochrome1", images=inverted))
     if len(voltages) > 1 or len({h.acquisition.kernel for h in headers}) > 1:
         found.append(note("mixed_acquisition"))
-    if not first.rescale.known:
-        found.append(note("rescale_missing"))
-    elif len({(h.rescale.slope, h.rescale.intercept) for h in headers}) > 1:
-        found.append(note("varying_rescale"))
-    steps = [abs(h.rescale.slope) for h in headers if h.rescale.slope is not None]
-    if steps and max(steps) >= _COARSE_HU:
-        found.append(note("coarse_values", step_hu=max(steps)))
+    found += _conversion_notes(headers)
     stated = padding_range_hu(first)
     if stated is not None and stated[1] > AIR_FLOOR_HU:
         found.append(note("padding_value_ignored", stated_hu=stated[1]))
+    return found
+
+
+def _conversion_notes(headers: Sequence[ImageHeader]) -> list[LoadCode]:
+    found = []
+    applied = {conversion(h.rescale) for h in headers}
+    if not headers[0].rescale.known:
+        partly = any(intercept for _, intercept in applied)
+        text = "Rescale Slope is not stated, or 0, and was taken as 1; Rescale Intercept was added as stated."
+        found.append(note("rescale_missing", text if partly else None))
+    if len(applied) > 1:
+        found.append(note("varying_rescale", conversions=len(applied)))
+    step = max(slope for slope, _ in applied)
+    if step >= _COARSE_HU:
+        found.append(note("coarse_values", step_hu=step))
+    if any(slope % 1 or intercept % 1 for slope, intercept in applied):
+        found.append(note("fractional_values"))
+    return found
+
+
+def _bit_notes(
+    reports: Sequence[SliceReport], slices: Callable[[Sequence[SliceReport]], list[int]]
+) -> list[LoadCode]:
+    found = []
+    cleared, beyond, narrow = ([r for r in reports if r.odd_bits[kind]] for kind in range(3))
+    if cleared:
+        voxels = sum(r.odd_bits.cleared for r in cleared)
+        found.append(note("unused_bits", images=len(cleared), voxels=voxels, slices=slices(cleared)))
+    if beyond:
+        voxels = sum(r.odd_bits.beyond for r in beyond)
+        found.append(note("beyond_bits_stored", images=len(beyond), voxels=voxels, slices=slices(beyond)))
+    if narrow:
+        voxels = sum(r.odd_bits.narrow for r in narrow)
+        found.append(note("narrow_stream", images=len(narrow), voxels=voxels, slices=slices(narrow)))
     return found
 
 
@@ -193,10 +229,8 @@ def _value_notes(
     clipped = [r for r in reports if r.clipped]
     if clipped:
         found.append(note("clipped_to_int16", voxels=sum(r.clipped for r in clipped), slices=slices(clipped)))
-    unused = [r for r in reports if r.unused_bits]
-    if unused:
-        found.append(note("unused_bits", images=len(unused), slices=slices(unused)))
+    found += _bit_notes(reports, slices)
     low = min(r.low for r in reports)
-    if low > _LOW_DENSITY_HU:
+    if low > LOW_DENSITY_HU:
         found.append(note("values_unusual", lowest_hu=low, highest_hu=max(r.high for r in reports)))
     return found

@@ -22,6 +22,7 @@ from paraspinal.loading.signs import (
 from paraspinal.result import LoadCode
 from paraspinal.volume import CTVolume
 
+# One sign alone is read the wrong way by disease or a cut field (engineering default, see docs/loading.md).
 _MIN_SIGNS = 2
 
 _CODES: dict[str, LoadCode] = {

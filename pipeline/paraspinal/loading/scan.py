@@ -80,12 +80,6 @@ def scan_files(
     return Scan(tuple(entries), tuple(unreadable), tuple(other), warned)
 
 
-def read_entries(file: SourceFile, *, config: LoadingConfig) -> list[Entry]:
-    """Read the header of one DICOM file; raises whatever the parser raises."""
-    headers, _ = _read_headers(file, file.head(_SHORT_HEADER), config=config)
-    return [Entry(file, header) for header in headers]
-
-
 def _outcomes(
     files: Sequence[SourceFile], config: LoadingConfig, catalogue: Catalogue | None
 ) -> list[Known | str]:

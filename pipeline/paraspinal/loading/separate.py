@@ -2,54 +2,51 @@
 
 Two images at one position are the same image sent twice, or two phases, reconstructions or scans under one Series
 Instance UID. The first is told by the pixels; the second by an attribute in which the images differ and that
-leaves no position occupied twice.
+leaves no position occupied twice. Where neither says which image belongs to which scan, the stack stays as it is, and
+`lay_out` refuses it: a volume mixed from two scans is worse than none.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from paraspinal.config import LoadingConfig
-from paraspinal.dicomio.frames import FrameError, decode_frame, split_frames
-from paraspinal.dicomio.headers import HeaderError, plain_bytes
 from paraspinal.loading.codes import repaired
+from paraspinal.loading.doubles import Place, instance_order, pixel_groups, places_of, positions_along
 from paraspinal.loading.scan import Entry
 from paraspinal.loading.stacks import Stack
 
 Attribute = Callable[[Entry], Hashable]
 
-# Tried in this order: what names a pass over the patient first, what merely differs between passes last.
-_ATTRIBUTES: tuple[tuple[str, Attribute], ...] = (
+# What names a pass over the patient: slices that alternate in it are of two scans, even if together they are even.
+_PASSES: tuple[tuple[str, Attribute], ...] = (
     ("Temporal Position Identifier", lambda e: e.header.temporal_position),
     ("Acquisition Number", lambda e: e.header.acquisition_number),
-    ("Acquisition Time", lambda e: e.header.acquired_at),
-    ("Content Time", lambda e: e.header.content_at),
     ("Convolution Kernel", lambda e: e.header.acquisition.kernel),
     ("KVP", lambda e: e.header.acquisition.kvp),
+    ("Contrast/Bolus Agent", lambda e: e.header.acquisition.contrast_agent),
+)
+# Tried in this order: what names a pass over the patient first, what merely differs between passes last.
+_ATTRIBUTES: tuple[tuple[str, Attribute], ...] = (
+    *_PASSES[:2],
+    ("Acquisition Time", lambda e: e.header.acquired_at),
+    ("Content Time", lambda e: e.header.content_at),
+    *_PASSES[2:],
     ("Image Type", lambda e: e.header.image_type),
     ("Slice Thickness", lambda e: e.header.acquisition.slice_thickness_mm),
-    ("Contrast/Bolus Agent", lambda e: e.header.acquisition.contrast_agent),
     ("Series Number", lambda e: e.header.series_number),
     ("folder", lambda e: e.file.folder),
 )
-# More groups than this is one group an image or two: an attribute that counts slices, not passes.
-_MIN_GROUP = 2
+# A scan has at least this many images: an attribute that gives each image its own value counts slices, not passes.
+_MIN_PASS = 2
+# A step to the next slice of one pass is at most this many times its usual step, and in the same direction.
+_LONGEST_STEP = 2.5
 _SHARED = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Images at one position."""
-
-    along_mm: float
-    entries: tuple[Entry, ...]
 
 
 def separate(stack: Stack, *, config: LoadingConfig) -> tuple[Stack, ...]:
@@ -60,95 +57,39 @@ def separate(stack: Stack, *, config: LoadingConfig) -> tuple[Stack, ...]:
     """
     if any(entry.header.plane.position is None for entry in stack.entries):
         return (stack,)
-    places = _places(stack, config)
+    places = places_of(stack.entries, config)
     if len(places) < 2:
         return (stack,)
-    if all(len(place.entries) == 1 for place in places):
+    if not any(place.doubled for place in places):
         return _split_overlap(stack, config)
-    kept, dropped = _without_duplicates(places, config)
+    groups, differ = pixel_groups(places, config)
+    if differ and (phases := _phases(stack, places, config)):
+        return phases
+    kept = [
+        entry
+        for index, place in enumerate(places)
+        for entry in ([same[0] for same in groups[index]] if index in groups else place.entries)
+    ]
     codes = stack.codes
-    if dropped:
+    if dropped := len(stack.entries) - len(kept):
         codes = (*codes, repaired("duplicate_slices", config=config, dropped=dropped))
-    rest = replace(stack, entries=kept, codes=codes)
-    places = _places(rest, config)
-    if all(len(place.entries) == 1 for place in places):
-        return (rest,)
-    return _split_phases(rest, places, config)
+    return _without_odd_images(replace(stack, entries=tuple(kept), codes=codes), config)
 
 
-def positions_along(entries: Sequence[Entry]) -> npt.NDArray[np.float64]:
-    """Return the position of every image along the normal of the first, in mm."""
-    plane = entries[0].header.plane
-    if plane.orientation is None:
-        return np.zeros(len(entries))
-    normal = np.cross(plane.orientation[:3], plane.orientation[3:])
-    return np.asarray([e.header.plane.position for e in entries], dtype=np.float64) @ normal
-
-
-def _places(stack: Stack, config: LoadingConfig) -> list[_Place]:
-    along = positions_along(stack.entries)
-    order = np.argsort(along, kind="stable")
-    groups: list[list[int]] = []
-    for index in order:
-        if groups and along[index] - along[groups[-1][0]] < config.position_tolerance_mm:
-            groups[-1].append(int(index))
-        else:
-            groups.append([int(index)])
-    return [_Place(float(along[g[0]]), tuple(stack.entries[i] for i in sorted(g))) for g in groups]
-
-
-def _without_duplicates(places: Sequence[_Place], config: LoadingConfig) -> tuple[tuple[Entry, ...], int]:
-    """Drop images whose pixels another image at the same position has; the lowest instance number stays."""
-    kept: list[Entry] = []
-    dropped = 0
-    for place in places:
-        seen: set[str] = set()
-        for entry in sorted(place.entries, key=_instance):
-            digest = _pixel_digest(entry, config) if len(place.entries) > 1 else None
-            if digest is not None and digest in seen:
-                dropped += 1
-                continue
-            kept.append(entry)
-            if digest is not None:
-                seen.add(digest)
-    return tuple(kept), dropped
-
-
-def _instance(entry: Entry) -> tuple[int, str]:
-    number = entry.header.instance_number
-    return (2**31 if number is None else number, entry.header.sop_instance_uid)
-
-
-def _pixel_digest(entry: Entry, config: LoadingConfig) -> str | None:
-    """Return a digest of values and their conversion; None if they cannot be decoded, which is dealt with later."""
-    form = entry.header.pixels
-    if form is None:
-        return None
-    try:
-        blob = plain_bytes(entry.file.read(), limit=int(config.max_file_mib) << 20)
-        stored, _ = decode_frame(split_frames(blob, form)[entry.header.frame or 0], form)
-    except (FrameError, HeaderError, OSError):
-        return None
-    digest = hashlib.sha256(repr(entry.header.rescale).encode())
-    digest.update(np.ascontiguousarray(stored).tobytes())
-    return digest.hexdigest()
-
-
-def _split_phases(stack: Stack, places: Sequence[_Place], config: LoadingConfig) -> tuple[Stack, ...]:
+def _phases(stack: Stack, places: Sequence[Place], config: LoadingConfig) -> tuple[Stack, ...]:
+    """Return the scans that cover the same region; empty where nothing tells which image belongs to which."""
+    deepest = max(len(place.entries) for place in places)
     for name, attribute in _ATTRIBUTES:
-        groups = _grouped(stack.entries, attribute)
-        if len(groups) > 1 and all(
-            len(g) >= _MIN_GROUP and not _repeats(g, stack, config) for g in groups.values()
-        ):
-            return _parts(stack, list(groups.values()), name, config)
-    runs = _passes(stack, config)
-    if len(runs) <= max(len(place.entries) for place in places) + 1 and _go_over_the_same(runs, config):
+        groups = list(_grouped(stack.entries, attribute).values())
+        if len(groups) == deepest and _are_passes(groups, config):
+            return _parts(stack, groups, name, config)
+    runs = _runs(stack, config)
+    if len(runs) == deepest and _are_passes(runs, config) and _go_over_the_same(runs, config):
         return _parts(stack, runs, "Instance Number", config)
-    ranks: dict[int, list[Entry]] = defaultdict(list)
-    for place in places:
-        for rank, entry in enumerate(sorted(place.entries, key=_instance)):
-            ranks[rank].append(entry)
-    return _parts(stack, list(ranks.values()), "the order of images at each position", config)
+    if all(len(place.entries) == deepest for place in places):
+        ranks = [[place.entries[rank] for place in places] for rank in range(deepest)]
+        return _parts(stack, ranks, "the order of images at each position", config)
+    return ()
 
 
 def _grouped(entries: Sequence[Entry], attribute: Attribute) -> dict[Hashable, list[Entry]]:
@@ -158,46 +99,77 @@ def _grouped(entries: Sequence[Entry], attribute: Attribute) -> dict[Hashable, l
     return groups
 
 
-def _repeats(entries: Sequence[Entry], stack: Stack, config: LoadingConfig) -> bool:
-    part = replace(stack, entries=tuple(entries))
-    return any(len(place.entries) > 1 for place in _places(part, config))
+def _are_passes(groups: Sequence[Sequence[Entry]], config: LoadingConfig) -> bool:
+    """Tell whether no group takes a position twice, and each is a scan, not a slice or two."""
+    return all(
+        len(group) >= _MIN_PASS and not any(place.doubled for place in places_of(group, config))
+        for group in groups
+    )
 
 
-def _passes(stack: Stack, config: LoadingConfig) -> list[list[Entry]]:
-    """Cut the images, in order of instance number, where a position comes up again."""
-    runs: list[list[Entry]] = [[]]
-    seen: list[float] = []
-    for entry in sorted(stack.entries, key=_instance):
-        along = float(positions_along([stack.entries[0], entry])[1])
-        if any(abs(along - other) < config.position_tolerance_mm for other in seen):
+def _runs(stack: Stack, config: LoadingConfig) -> list[list[Entry]]:
+    """Cut the images, in order of instance number, where a position comes up again or the march breaks off."""
+    entries = sorted(stack.entries, key=instance_order)
+    along = positions_along([stack.entries[0], *entries])[1:]
+    steps = np.abs(np.diff(along))
+    usual = float(np.median(steps[steps >= config.position_tolerance_mm], axis=0)) if steps.any() else 0.0
+    runs: list[list[int]] = [[0]]
+    for index in range(1, len(entries)):
+        run = runs[-1]
+        step = along[index] - along[run[-1]]
+        turned = len(run) > 1 and step * (along[run[-1]] - along[run[-2]]) < 0
+        again = np.abs(along[run] - along[index]).min() < config.position_tolerance_mm
+        if again or turned or abs(step) > _LONGEST_STEP * usual:
             runs.append([])
-            seen = []
-        runs[-1].append(entry)
-        seen.append(along)
-    return runs
+        runs[-1].append(index)
+    return [[entries[index] for index in run] for run in runs]
 
 
 def _go_over_the_same(runs: Sequence[Sequence[Entry]], config: LoadingConfig) -> bool:
-    """Tell whether each pass shows at least half of what the shortest one shows; one odd image is no pass."""
+    """Tell whether each run shows at least half of what the shorter of it and the first one shows."""
     along = [positions_along([runs[0][0], *run])[1:] for run in runs]
     first = along[0]
-    need = max(2.0, _SHARED * min(len(places) for places in along))
     return all(
         np.count_nonzero(np.abs(places[:, None] - first[None, :]).min(axis=1) < config.position_tolerance_mm)
-        >= need
+        >= _SHARED * min(len(places), len(first))
         for places in along[1:]
     )
 
 
-def _split_overlap(stack: Stack, config: LoadingConfig) -> tuple[Stack, ...]:
-    """Separate scans of one series whose slices interleave, or that lie apart; one even scan stays whole."""
-    if _even(stack.entries, config):
+def _without_odd_images(stack: Stack, config: LoadingConfig) -> tuple[Stack, ...]:
+    """Leave out a few images that lie where another one lies; the one with the lowest instance number stays.
+
+    More than may be missing from a series are no accident, and nothing says which of them belong together.
+    """
+    places = places_of(stack.entries, config)
+    odd = [entry for place in places for entry in place.entries[1:]]
+    if not odd or len(odd) > config.max_missing_slices:
         return (stack,)
-    for name, attribute in _ATTRIBUTES:
+    code = repaired(
+        "repeated_positions",
+        f"{len(odd)} images with other pixels lie where an image with a lower instance number lies;"
+        " they were left out.",
+        config=config,
+        scans=1,
+        images=len(stack.entries),
+        left_out=len(odd),
+    )
+    codes = (*stack.codes, code)
+    kept = tuple(place.entries[0] for place in places)
+    return replace(stack, entries=kept, codes=codes), replace(stack, entries=tuple(odd), codes=codes)
+
+
+def _split_overlap(stack: Stack, config: LoadingConfig) -> tuple[Stack, ...]:
+    """Separate scans of one series whose slices interleave, or that lie apart.
+
+    One even scan stays whole, unless an attribute that names a pass alternates within it.
+    """
+    even = _even(stack.entries, config)
+    for name, attribute in _PASSES if even else _ATTRIBUTES:
         groups = list(_grouped(stack.entries, attribute).values())
         if len(groups) < 2 or not all(len(g) >= config.min_slices and _even(g, config) for g in groups):
             continue
-        if _interleaved(groups) or _apart(groups, config):
+        if _interleaved(groups) or (not even and _apart(groups, config)):
             return _parts(stack, groups, name, config)
     return (stack,)
 

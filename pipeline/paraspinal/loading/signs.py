@@ -19,6 +19,8 @@ from paraspinal.volume import BoolArray
 
 Floats = npt.NDArray[np.float64]
 
+# Engineering defaults: every sign only has to be right for the sums of `sanity`, whose false codes on mirrored scans
+# stand in docs/loading.md.
 _AIR_HU = -400.0
 _SOFT_HU = -200.0
 _SOLID_HU = (10.0, 200.0)  # solid organs, unenhanced to portal

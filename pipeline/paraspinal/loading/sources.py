@@ -6,9 +6,11 @@ a source of them.
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import stat
+import struct
 import threading
 import zipfile
 import zlib
@@ -26,8 +28,21 @@ _MIB = 1 << 20
 # A long run of dotted numbers in a file name is a UID, which may lead to a person.
 _UID_LIKE = re.compile(r"\d+(?:\.\d+){4,}")
 # Tiny members compress without bound (an empty header block); only larger ones can be bombs.
-_RATIO_APPLIES_FROM = 1 * _MIB
+RATIO_APPLIES_FROM = 1 * _MIB
 _ENCRYPTED = 0x1
+# What the standard library raises on an archive that is damaged, here or there; each codec has errors of its own.
+_DAMAGED = (
+    *(
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        struct.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+    ),
+    *(ValueError, IndexError),  # names that are no text, or empty
+)
 
 
 class SourceFile(Protocol):
@@ -137,8 +152,8 @@ class ZipMember:
 
     def beside(self, name: str) -> ZipMember | None:
         """Return the member of that base name in the same folder of the archive, if there is exactly one."""
-        members = [ZipMember(self.archive, info, self.lock) for info in self.archive.infolist()]
-        found = [m for m in members if (m.folder, m.name) == (self.folder, name) and not m.info.is_dir()]
+        members = [ZipMember(self.archive, info, self.lock) for info in _members(self.archive)]
+        found = [m for m in members if (m.folder, m.name) == (self.folder, name)]
         return found[0] if len(found) == 1 else None
 
     def _read(self, limit: int) -> bytes:
@@ -147,22 +162,62 @@ class ZipMember:
                 stream = self.archive.open(self.info)
             with stream:
                 return stream.read(limit)
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        except _DAMAGED as error:
             raise OSError("it is damaged inside the archive") from error
 
 
-def folder_files(root: Path, *, config: LoadingConfig, recursive: bool = True) -> tuple[DiskFile, ...]:
+@dataclass(frozen=True, slots=True)
+class ClosedPlace:
+    """A folder, or a file in one, that may not be looked into: it cannot be read, and is put on record for it."""
+
+    path: Path
+    error: OSError
+    size: int = 0
+
+    @property
+    def name(self) -> str:
+        """Base name."""
+        return self.path.name or str(self.path)
+
+    @property
+    def folder(self) -> str:
+        """Path of the folder."""
+        return str(self.path.parent)
+
+    def head(self, limit: int = HEAD_BYTES) -> bytes:
+        """Raise the error with which it could not be looked into."""
+        raise self.error
+
+    def read(self) -> bytes:
+        """Raise the error with which it could not be looked into."""
+        raise self.error
+
+    def beside(self, name: str) -> None:
+        """Return nothing."""
+
+
+def folder_files(
+    root: Path, *, config: LoadingConfig, recursive: bool = True
+) -> tuple[DiskFile | ClosedPlace, ...]:
     """Return the regular files under `root` in a stable order; links to folders are followed once.
+
+    A folder that may not be looked into is among them, as something that cannot be read.
 
     Raises
     ------
     LoadError
         If there are more files than the settings allow.
     """
-    found: list[DiskFile] = []
+    found: list[DiskFile | ClosedPlace] = []
     for path in _walk(root, recursive=recursive):
+        if isinstance(path, ClosedPlace):
+            found.append(path)
+            continue
         try:
             status = path.stat()
+        except PermissionError as error:
+            found.append(ClosedPlace(path, error))
+            continue
         except OSError:
             continue  # a dangling link is no file
         if stat.S_ISREG(status.st_mode):
@@ -176,9 +231,10 @@ def folder_files(root: Path, *, config: LoadingConfig, recursive: bool = True) -
     return tuple(found)
 
 
-def _walk(root: Path, *, recursive: bool) -> Iterator[Path]:
+def _walk(root: Path, *, recursive: bool) -> Iterator[Path | ClosedPlace]:
     seen: set[tuple[int, int]] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=recursive):
+    closed: list[OSError] = []
+    for folder, subfolders, names in os.walk(root, followlinks=recursive, onerror=closed.append):
         status = os.stat(folder)
         place = (status.st_dev, status.st_ino)
         if place in seen:  # a loop of links
@@ -190,6 +246,7 @@ def _walk(root: Path, *, recursive: bool) -> Iterator[Path]:
             subfolders.clear()
         for name in sorted(names):
             yield Path(folder, name)
+    yield from (ClosedPlace(Path(os.fsdecode(error.filename)), error) for error in closed)
 
 
 def zip_files(path: Path, *, config: LoadingConfig) -> tuple[ZipMember, ...]:
@@ -203,9 +260,9 @@ def zip_files(path: Path, *, config: LoadingConfig) -> tuple[ZipMember, ...]:
     label = shown(path.name)
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except (OSError, *_DAMAGED) as error:
         raise refuse("zip_damaged", f"{label} is not a complete zip archive.") from error
-    members = [info for info in archive.infolist() if not info.is_dir()]
+    members = _members(archive)
     if len(members) > config.max_files:
         raise refuse(
             "too_many_files",
@@ -220,6 +277,11 @@ def zip_files(path: Path, *, config: LoadingConfig) -> tuple[ZipMember, ...]:
     return tuple(ZipMember(archive, info, lock) for info in sorted(members, key=lambda info: info.filename))
 
 
+def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Return the files of an archive; a member whose name is empty (`ZipInfo.is_dir` ends on it) is one."""
+    return [info for info in archive.infolist() if not info.filename.endswith("/")]
+
+
 def _check_expansion(label: str, members: list[zipfile.ZipInfo], config: LoadingConfig) -> None:
     total = sum(info.file_size for info in members)
     if total > config.max_zip_gib * 1024 * _MIB:
@@ -230,7 +292,7 @@ def _check_expansion(label: str, members: list[zipfile.ZipInfo], config: Loading
         )
     for info in members:
         ratio = info.file_size / max(info.compress_size, 1)
-        if info.file_size > _RATIO_APPLIES_FROM and ratio > config.max_zip_ratio:
+        if info.file_size > RATIO_APPLIES_FROM and ratio > config.max_zip_ratio:
             raise refuse(
                 "too_large",
                 f"{shown(info.filename)} in {label} expands {ratio:.0f} times (loading.max_zip_ratio).",

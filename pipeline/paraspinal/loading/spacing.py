@@ -14,10 +14,12 @@ import numpy.typing as npt
 from paraspinal.config import LoadingConfig
 from paraspinal.errors import LoadError
 from paraspinal.loading.codes import refuse, repaired
+from paraspinal.loading.histopolation import tiling_edges
 from paraspinal.result import LoadCode
 
 Positions = npt.NDArray[np.float64]
 
+# Engineering defaults, held by the readers' table of docs/loading.md (spheres, each defect).
 # A spacing that fewer of the gaps have is an accident of a junction, not the spacing of a scan.
 _COMMON_SHARE = 0.1
 # Gaps of which fewer belong to a few values scatter.
@@ -42,6 +44,8 @@ class EvenGrid:
         Largest distance of a slice from the position that it is taken to stand on.
     notes : tuple of LoadCode
         What was repaired.
+    edges_mm : ndarray, shape (slices + 1,), or None
+        Edges of the slices, where they tile the volume and are interpolated so that each keeps its content.
     """
 
     first_mm: float
@@ -49,6 +53,7 @@ class EvenGrid:
     source_of: npt.NDArray[np.intp]
     jitter_mm: float = 0.0
     notes: tuple[LoadCode, ...] = ()
+    edges_mm: Positions | None = None
 
     @property
     def count(self) -> int:
@@ -112,6 +117,8 @@ def _with_gaps(label: str, along: Positions, base: float, config: LoadingConfig)
     source_of[slots] = np.arange(len(along))
     run = int(steps.max()) - 1
     missing = int((steps - 1).sum())
+    if not missing:
+        return EvenGrid(first, round(gap, 6), source_of, float(off.max()))
     numbers = {"missing": missing, "longest_run": run, "gap_mm": round(gap, 4), "slices": len(along)}
     if run > config.max_missing_slices or run * gap > config.max_missing_mm + _limit(gap, config):
         raise refuse(
@@ -162,20 +169,35 @@ def _varying(
     places = first + base * np.arange(before + after + 1)
     nearest = np.abs(along[None, :] - places[:, None]).argmin(axis=1)
     stands = np.abs(along[nearest] - places) <= _limit(base, config)
+    edges = tiling_edges(along, thickness, share=1.0 - _CONTIGUOUS)
+    if edges is not None:  # a thick slice stands for more than the thin one at its middle
+        stands &= np.abs(np.diff(edges)[nearest] - base) <= 2 * _limit(base, config)
     source_of = np.where(stands, nearest, -1)
+    unused = _unused(along, places.astype(np.float64), source_of)
     code = repaired(
         "variable_spacing",
-        f"The slices of {label} lie between {gaps.min():.2f} and {gaps.max():.2f} mm apart; they were interpolated"
-        f" to {base:.2f} mm.",
+        f"The slices of {label} lie between {gaps.min():.2f} and {gaps.max():.2f} mm apart; they were"
+        f" {'interpolated to' if (source_of < 0).any() else 'put on an even grid of'} {base:.2f} mm."
+        + (f" {unused} of them lie between these positions and are not used." if unused else ""),
         config=config,
         slices=tuple(int(i) for i in np.flatnonzero(source_of < 0)),
         gap_min_mm=round(float(gaps.min()), 4),
         gap_max_mm=round(float(gaps.max()), 4),
         gap_mm=round(base, 4),
         interpolated=int((source_of < 0).sum()),
+        unused=unused,
     )
     jitter = float(np.abs(along[nearest] - places)[stands].max(initial=0.0))
-    return EvenGrid(first, round(base, 6), source_of, jitter, (code,))
+    return EvenGrid(first, round(base, 6), source_of, jitter, (code,), edges)
+
+
+def _unused(along: Positions, places: Positions, source_of: npt.NDArray[np.intp]) -> int:
+    """Count the slices that neither stand on the grid nor lie beside a position that is interpolated.
+
+    They lie between two slices of the grid: no position lacks an image for want of them.
+    """
+    above = np.clip(np.searchsorted(along, places[source_of < 0]), 1, len(along) - 1)
+    return len(along) - len(np.unique(np.concatenate([source_of[source_of >= 0], above - 1, above])))
 
 
 def _stretch_start(gaps: Positions, base: float, config: LoadingConfig) -> int:

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from paraspinal.config import LoadingConfig
 from paraspinal.dicomio.headers import ImageHeader, short_digest
+from paraspinal.loading.image_kind import stated_kind
 from paraspinal.loading.scan import Entry
 from paraspinal.result import LoadCode
 
-LOCALIZER_TYPES = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM"})
+# No scanner reaches this far; a position beyond it is a damaged number, and would tear a grid out of all proportion.
+_FARTHEST_MM = 1e5
 
 _Key = tuple[object, ...]
 
@@ -66,8 +66,9 @@ def numbered(stacks: Sequence[Stack]) -> list[Stack]:
 def group_stacks(entries: Iterable[Entry], *, config: LoadingConfig) -> tuple[Stack, ...]:
     """Group images into stacks, in the order in which their first images were found.
 
-    Exposure, time and acquisition number do not separate: parts of one acquisition stay together. Nor does a frame
-    of reference that every single image has for itself, as some de-identification leaves it.
+    Images of two studies or two patients are never one volume, whatever their Series Instance UID says. Exposure,
+    time and acquisition number do not separate: parts of one acquisition stay together. Nor does a frame of
+    reference that every single image has for itself, as some de-identification leaves it.
     """
     found = list(entries)
     shared = _series_with_shared_frames(found)
@@ -90,15 +91,14 @@ def _series_key(entry: Entry) -> object:
 
 
 def _series_with_shared_frames(entries: Iterable[Entry]) -> set[object]:
-    """Return the series in which some images share a frame of reference."""
-    seen: set[tuple[object, str]] = set()
-    shared = set()
+    """Return the series in which images share a frame of reference; an image sent twice shares it with itself."""
+    images: Counter[object] = Counter()
+    frames: dict[object, set[str]] = {}
     for entry in entries:
-        pair = (_series_key(entry), entry.header.frame_of_reference)
-        if pair in seen:
-            shared.add(pair[0])
-        seen.add(pair)
-    return shared
+        key = _series_key(entry)
+        images[key] += 1
+        frames.setdefault(key, set()).add(entry.header.frame_of_reference)
+    return {key for key, count in images.items() if 2 * len(frames[key]) <= count}
 
 
 def _key(entry: Entry) -> _Key:
@@ -107,8 +107,18 @@ def _key(entry: Entry) -> _Key:
     # A value that does not end at its High Bit is shifted when it is read; one image that says so among others that
     # do not is a damaged header.
     lowest_bit = None if header.pixels is None else header.pixels.high_bit - header.pixels.bits_stored
-    localizer = not LOCALIZER_TYPES.isdisjoint(header.image_type)
-    return (_series_key(entry), header.sop_class, header.modality, size, lowest_bit, localizer)
+    far = header.plane.position is not None and max(map(abs, header.plane.position)) > _FARTHEST_MM
+    kind = stated_kind(header)
+    return (
+        _series_key(entry),
+        header.study_key,
+        header.sop_class,
+        header.modality,
+        size,
+        lowest_bit,
+        kind,
+        far,
+    )
 
 
 def _same_plane(one: ImageHeader, other: ImageHeader, config: LoadingConfig) -> bool:
@@ -123,4 +133,4 @@ def _close(
 ) -> bool:
     if a is None or b is None or a == b:  # the same text, as in nearly every series
         return a == b
-    return bool(np.allclose(a, b, rtol=rtol, atol=atol))
+    return all(abs(x - y) <= atol + rtol * abs(y) for x, y in zip(a, b, strict=True))

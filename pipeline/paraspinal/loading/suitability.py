@@ -10,9 +10,12 @@ import numpy as np
 from paraspinal.config import LoadingConfig
 from paraspinal.errors import LoadError
 from paraspinal.loading.canonical import Canonical, canonical_grid
+from paraspinal.loading.codes import refuse
+from paraspinal.loading.hounsfield import conversion, odd_scale, stored_range
 from paraspinal.loading.layout import Layout, lay_out
 from paraspinal.loading.refusals import refusal_of
 from paraspinal.loading.separate import separate
+from paraspinal.loading.sources import shown
 from paraspinal.loading.stacks import Stack, numbered
 
 # Weights of the choice between series: engineering defaults, compared only with one another.
@@ -54,9 +57,7 @@ class Candidate:
     @property
     def plane(self) -> str:
         """The plane of the images."""
-        if self.canonical is None:
-            return "not known"
-        return ("axial", "coronal", "sagittal")[self.canonical.axes.order[0]]
+        return "not known" if self.canonical is None else self.canonical.plane
 
     @property
     def facts(self) -> str:
@@ -65,9 +66,10 @@ class Candidate:
         if self.layout is None or self.canonical is None:
             return f"{slices} slices"
         gap = self.layout.geometry.spacing_mm[0]
+        covered = self.layout.geometry.shape[0] * gap
         kernel = self.stack.header.acquisition.kernel
         plane = "axial" if self.plane == "axial" else "not axial"
-        return f"{plane}, {slices} slices {gap:.2f} mm apart over {slices * gap:.0f} mm" + (
+        return f"{plane}, {slices} slices {gap:.2f} mm apart over {covered:.0f} mm" + (
             f", kernel {kernel}" if kernel else ""
         )
 
@@ -76,7 +78,7 @@ def candidates_of(stacks: Sequence[Stack], *, config: LoadingConfig) -> tuple[Ca
     """Return every series of an input, those that hold several scans taken apart, best first."""
     parts: list[tuple[Stack, LoadError | None]] = []
     for stack in stacks:
-        if refusal_of(stack, config=config) is not None:
+        if _refusal(stack, config) is not None:
             parts.append((stack, None))
             continue
         try:
@@ -93,7 +95,7 @@ def candidates_of(stacks: Sequence[Stack], *, config: LoadingConfig) -> tuple[Ca
 
 def candidate_of(stack: Stack, *, config: LoadingConfig, defect: LoadError | None = None) -> Candidate:
     """Lay out one stack and score it; a defect of its geometry costs points and is kept."""
-    refusal = refusal_of(stack, config=config)
+    refusal = _refusal(stack, config)
     if refusal is not None:
         return Candidate(stack, refusal=refusal)
     reasons = tuple(_reasons(stack))
@@ -109,6 +111,25 @@ def candidate_of(stack: Stack, *, config: LoadingConfig, defect: LoadError | Non
                 reasons = (*reasons, ("needs repair", -_REPAIR_PENALTY))
             return Candidate(stack, reasons, layout, canonical)
     return Candidate(stack, (*reasons, (f"defect: {defect.code}", -_DEFECT_PENALTY)), defect=defect)
+
+
+def _refusal(stack: Stack, config: LoadingConfig) -> LoadError | None:
+    return refusal_of(stack, config=config) or _odd_scale(stack)
+
+
+def _odd_scale(stack: Stack) -> LoadError | None:
+    """Return the refusal of images whose scale cannot be one of Hounsfield units."""
+    for entry in stack.entries:
+        form = entry.header.pixels
+        if form is None:
+            continue
+        slope, intercept = conversion(entry.header.rescale)
+        if (problem := odd_scale(slope, intercept, stored_range(form))) is not None:
+            name = shown(entry.file.name)
+            return refuse(
+                "not_hounsfield", f"The conversion of {name} of {stack.label} {problem}.", file=name
+            )
+    return None
 
 
 def _reasons(stack: Stack) -> list[Reason]:
@@ -139,13 +160,14 @@ def _is_axial(orientation: tuple[float, ...] | None) -> bool:
 
 
 def _extent(stack: Stack) -> tuple[float, float]:
-    """Return length and typical gap in mm, as far as the positions tell."""
+    """Return length, edges of the outer slices included, and typical gap in mm, as far as the positions tell."""
     positions = [e.header.plane.position for e in stack.entries if e.header.plane.position is not None]
     if len(positions) < 2:
         return 0.0, np.inf
     spread = np.ptp(np.asarray(positions, dtype=np.float64), axis=0)
     length = float(np.linalg.norm(spread))
-    return length, length / (len(positions) - 1)
+    gap = length / (len(positions) - 1)
+    return length + gap, gap
 
 
 def _kernel_points(kernel: str | None) -> float:

@@ -8,7 +8,8 @@ from paraspinal.loading.codes import note
 from paraspinal.result import LoadCode
 from paraspinal.volume import BoolArray, Geometry, HUArray
 
-# A value that ends a scale is met far more often than the values just below it.
+# Engineering defaults, held by the defect phantoms (clipped, cut field of view) and silent on the real scans of the
+# tests. A value that ends a scale is met far more often than the values just below it.
 _BELOW = 8
 _PILE_UP = 10
 _MIN_PILE_VOXELS = 50
