@@ -32,6 +32,7 @@ class PresetName(StrEnum):
     ABSCESS = "abscess"
     METASTASIS = "metastasis"
     EFFUSION = "effusion"
+    RANDOM = "random"
 
 
 class MassSideName(StrEnum):
@@ -132,7 +133,7 @@ def phantom_command(
     from paraspinal.phantom.save import check_phantom_folder
 
     spec = _with_grid(
-        _chosen(preset, side=side, level=level, diameter=diameter),
+        _chosen(preset, side=side, level=level, diameter=diameter, seed=seed),
         seed=seed,
         shape=shape,
         spacing=spacing,
@@ -187,10 +188,16 @@ def _mass_in_view(made: Phantom) -> str | None:
 
 
 def _chosen(
-    preset: PresetName, *, side: MassSideName | None, level: str | None, diameter: float | None
+    preset: PresetName,
+    *,
+    side: MassSideName | None,
+    level: str | None,
+    diameter: float | None,
+    seed: int | None,
 ) -> PhantomSpec:
     from paraspinal.phantom.presets import preset as named
     from paraspinal.phantom.presets import single_mass
+    from paraspinal.phantom.random_body import random_spec
 
     if preset is not PresetName.SINGLE_MASS:
         if (side, level, diameter) != (None, None, None):
@@ -199,6 +206,8 @@ def _chosen(
                 "phantom_option_not_used",
                 "Use them with single-mass.",
             )
+        if preset is PresetName.RANDOM:
+            return random_spec(0 if seed is None else seed)
         return named(preset.value)
     wide = _in_range("--diameter", diameter, _DIAMETER_MM)
     return single_mass(

@@ -8,10 +8,13 @@ from paraspinal.phantom.defects import (
     parse_defect,
     write_defective_series,
 )
+from paraspinal.phantom.patient import PatientSpec, ScannerSpec
 from paraspinal.phantom.presets import PRESETS, preset
+from paraspinal.phantom.random_body import Wish, anatomy_suite, random_spec
 from paraspinal.phantom.save import write_phantom
 from paraspinal.phantom.spec import BoneSpec, Foci, MassSpec, OrganSpec, PhantomSpec
 from paraspinal.phantom.sphere import SpherePhantom, sphere_phantom, sphere_volume
+from paraspinal.phantom.structures import structure_masks
 
 __all__ = [
     "PRESETS",
@@ -20,16 +23,22 @@ __all__ = [
     "Foci",
     "MassSpec",
     "OrganSpec",
+    "PatientSpec",
     "Phantom",
     "PhantomSpec",
+    "ScannerSpec",
     "SpherePhantom",
+    "Wish",
+    "anatomy_suite",
     "apply_defects",
     "defect_names",
     "make_phantom",
     "parse_defect",
     "preset",
+    "random_spec",
     "sphere_phantom",
     "sphere_volume",
+    "structure_masks",
     "write_defective_series",
     "write_phantom",
 ]

@@ -8,9 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from paraspinal.phantom import sdf
-from paraspinal.phantom.canvas import Canvas, Window
+from paraspinal.phantom.bowel import (
+    Loop,
+    gas_above,
+    paint_loop,
+    plan_bowel,
+    plan_mesentery,
+    plan_more_bowel,
+    under_diaphragm,
+)
+from paraspinal.phantom.canvas import Canvas
 from paraspinal.phantom.labels import NUMBER
-from paraspinal.phantom.sdf import Field
+from paraspinal.phantom.patient import Missing, PatientSpec
 from paraspinal.phantom.spec import Foci, OrganSpec
 from paraspinal.phantom.texture import Texture
 from paraspinal.phantom.tissue import FAT_HU, GAS_HU, WALL_HU, Tissues
@@ -18,18 +27,6 @@ from paraspinal.phantom.trunk import TrunkFields, TrunkPlan
 from paraspinal.phantom.tubes import Tube, paint_tube, smooth_path, tube_distance
 
 Point = npt.NDArray[np.float64]
-_DIAPHRAGM_MM = 3.5
-
-
-@dataclass(frozen=True, slots=True)
-class Loop:
-    """One piece of bowel: an ellipsoid with a wall and content."""
-
-    centre: Point
-    axes: tuple[float, float, float]
-    content_hu: float
-    gas_share: float
-    label: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +43,22 @@ class AbdomenPlan:
     loops: tuple[Loop, ...]
     pancreas: Tube
     liver_vessels: tuple[Tube, ...]
+    mesentery: tuple[Tube, ...]
+    missing: tuple[Missing, ...]
+    oral_contrast_hu: float
 
 
-def plan_abdomen(rng: np.random.Generator, trunk: TrunkPlan, organs: OrganSpec) -> AbdomenPlan:
+def plan_abdomen(
+    rng: np.random.Generator,
+    trunk: TrunkPlan,
+    organs: OrganSpec,
+    patient: PatientSpec | None = None,
+    more: np.random.Generator | None = None,
+) -> AbdomenPlan:
     """Lay out the organs relative to the cavity at the height of T12."""
     o = trunk.outline(20.0)
     xc, yc, half, depth = (float(v) for v in (o.centre_x, o.centre_y, o.half_width, o.half_depth))
+    patient = patient or PatientSpec()
     scale = organs.spleen_scale ** (1 / 3)
     axes = (30.0 * scale, 42.0 * scale, 48.0 * scale)
     spleen = np.array([xc + half - 22 - 9 * scale, yc + depth * 0.34, 32.0 - 30.0 * (scale - 1)])
@@ -60,9 +67,10 @@ def plan_abdomen(rng: np.random.Generator, trunk: TrunkPlan, organs: OrganSpec) 
     for sign, label, z in ((1, NUMBER["kidney_left"], -30.0), (-1, NUMBER["kidney_right"], -44.0)):
         body = trunk.spine.body_xy(z)
         # A large spleen pushes the left kidney down and towards the spine.
-        pushed = 10.0 * (scale - 1) if sign > 0 else 0.0
+        pushed = (10.0 if more is None else 26.0) * (scale - 1) if sign > 0 else 0.0
         place = (body[0] + sign * (66 - 0.3 * pushed), body[1] - 1, z - 1.5 * pushed + rng.normal(0, 5))
-        kidneys.append((np.array(place), label))
+        if ("kidney_left" if sign > 0 else "kidney_right") not in patient.missing:
+            kidneys.append((np.array(place), label))
     tip = -38.0 - 60.0 * (organs.liver_scale - 1)
     stomach = np.array([xc + 44, yc - 34, 46.0])
     pancreas = smooth_path(
@@ -77,9 +85,12 @@ def plan_abdomen(rng: np.random.Generator, trunk: TrunkPlan, organs: OrganSpec) 
         tuple(kidneys),
         stomach,
         tip,
-        _bowel(rng, trunk),
+        (*plan_bowel(rng, trunk), *plan_more_bowel(more, trunk, patient)),
         Tube(pancreas, np.linspace(9, 12, len(pancreas))),
         _liver_vessels(rng, np.array([xc - 26, yc + 4, 18.0])),
+        plan_mesentery(more, trunk),
+        patient.missing,
+        patient.oral_contrast_hu,
     )
 
 
@@ -107,69 +118,31 @@ def _liver_vessels(rng: np.random.Generator, porta: Point) -> tuple[Tube, ...]:
     return tuple(tubes)
 
 
-def _bowel(rng: np.random.Generator, trunk: TrunkPlan) -> tuple[Loop, ...]:
-    loops = []
-    for k in range(46):
-        z = rng.uniform(-200, 2)
-        o = trunk.outline(z)
-        colon = k % 3 == 0
-        side = rng.choice([-1.0, 1.0])
-        x = o.centre_x + (side * rng.uniform(0.6, 0.8) if colon else rng.uniform(-0.6, 0.6)) * o.half_width
-        y = o.centre_y + (rng.uniform(-0.4, 0.15) if colon else rng.uniform(-0.75, -0.1)) * o.half_depth
-        size = rng.uniform(15, 23) if colon else rng.uniform(11, 17)
-        axes = (size * rng.uniform(0.9, 1.5), size, size * rng.uniform(0.9, 1.8))
-        gas = float(rng.choice([0.0, 0.3, 0.6])) if colon else float(rng.choice([0.0, 0.0, 0.3]))
-        name = "colon" if colon else "small_bowel"
-        loops.append(Loop(np.array([x, y, z]), axes, float(rng.uniform(10, 50)), gas, NUMBER[name]))
-    return tuple(loops)
-
-
 def paint_abdomen(
-    canvas: Canvas, trunk: TrunkPlan, plan: AbdomenPlan, fields: TrunkFields, texture: Texture, t: Tissues,
+    canvas: Canvas,
+    trunk: TrunkPlan,
+    plan: AbdomenPlan,
+    fields: TrunkFields,
+    texture: Texture,
+    streaks: Texture,
+    t: Tissues,
     organs: OrganSpec,
-) -> None:  # fmt: skip
+) -> None:
     """Paint the organs, the movable ones first."""
     if canvas.z[0] > 130:
         return
+    for tube in plan.mesentery:
+        paint_tube(canvas, tube, t.right_blood, label=NUMBER["body"])
     if "bowel" not in organs.left_out:
         for loop in plan.loops:
-            _paint_loop(canvas, loop, fields)
+            paint_loop(canvas, loop, fields, streaks)
     _paint_stomach(canvas, plan, fields)
     paint_tube(canvas, plan.pancreas, 38.0 + (40 if t.enhanced else 0), label=NUMBER["pancreas"])
     _paint_liver(canvas, trunk, plan, fields, texture, t)
-    _paint_spleen(canvas, plan, fields, texture, t)
+    if "spleen" not in plan.missing:
+        _paint_spleen(canvas, plan, fields, texture, t)
     for centre, label in plan.kidneys:
         _paint_kidney(canvas, centre, label, texture, t)
-
-
-def _under_diaphragm(fields: TrunkFields, window: Window, *, wall: float = 3.0) -> Field:
-    """Return the distance to the abdominal cavity: inside the wall and below the diaphragm."""
-    return np.asarray(
-        np.maximum(
-            fields.cavity[window] + np.float32(wall),
-            np.float32(_DIAPHRAGM_MM) - fields.dome[window] * np.float32(0.75),
-        )
-    )
-
-
-def _gas_above(y: Field, level: float) -> Field:
-    return np.asarray(y - np.float32(level), np.float32)
-
-
-def _paint_loop(canvas: Canvas, loop: Loop, fields: TrunkFields) -> None:
-    reach = max(loop.axes) + 2
-    window = canvas.window(loop.centre - reach, loop.centre + reach)
-    if window is None:
-        return
-    x, y, z = canvas.grid(window)
-    d = sdf.ellipsoid(x - loop.centre[0], y - loop.centre[1], z - loop.centre[2], loop.axes)
-    d = np.maximum(d, _under_diaphragm(fields, window))
-    canvas.paint(window, d, WALL_HU, label=loop.label)
-    inner = d + np.float32(2.5)
-    canvas.paint(window, inner, loop.content_hu)
-    if loop.gas_share > 0:
-        level = loop.centre[1] - loop.axes[1] + 2 * loop.axes[1] * loop.gas_share
-        canvas.paint(window, np.maximum(inner, _gas_above(y, level)), GAS_HU)
 
 
 def _paint_stomach(canvas: Canvas, plan: AbdomenPlan, fields: TrunkFields) -> None:
@@ -180,11 +153,11 @@ def _paint_stomach(canvas: Canvas, plan: AbdomenPlan, fields: TrunkFields) -> No
     c = plan.stomach
     fundus = sdf.ellipsoid(x - c[0] - 8, y - c[1] - 14, z - c[2], (44.0, 42.0, 44.0))
     antrum = sdf.ellipsoid(x - c[0] + 38, y - c[1] + 18, z - c[2] + 44, (44.0, 22.0, 18.0))
-    d = np.maximum(sdf.blend(fundus, antrum, 22.0), _under_diaphragm(fields, window))
+    d = np.maximum(canvas.rough(window, sdf.blend(fundus, antrum, 22.0)), under_diaphragm(fields, window))
     canvas.paint(window, d, WALL_HU, label=NUMBER["stomach"])
     inner = d + np.float32(4.0)
-    canvas.paint(window, inner, 22.0)
-    canvas.paint(window, np.maximum(inner, _gas_above(y, c[1] - 6.0)), GAS_HU)
+    canvas.paint(window, inner, 22.0 + plan.oral_contrast_hu)
+    canvas.paint(window, np.maximum(inner, gas_above(y, c[1] - 6.0)), GAS_HU)
 
 
 def _paint_liver(
@@ -206,7 +179,8 @@ def _paint_liver(
     slope = np.clip((x - xc + 95) / 150.0, 0.0, 1.0)
     lower = (plan.liver_tip_mm + 62 * slope - 14 * np.clip((yc - y) / depth, -1, 1) - z) * np.float32(0.85)
     d = -sdf.blend(-np.asarray(medial, np.float32), -np.asarray(lower, np.float32) + 0 * medial, 25.0)
-    d = np.maximum(d, _under_diaphragm(fields, window, wall=2.5))
+    d = canvas.rough(window, d, 1.6)
+    d = np.maximum(d, under_diaphragm(fields, window, wall=2.5))
     canvas.paint(window, d, t.liver + 4 * texture.on(canvas, window), label=NUMBER["liver"])
     inside = NUMBER["liver"]
     vessel_hu = t.right_blood if t.enhanced else t.blood - 4
@@ -237,7 +211,7 @@ def _paint_spleen(
     hilum = sdf.ellipsoid(
         x - c[0] + 1.45 * a[0], y - c[1] + 0.5 * a[1], z - c[2], (0.8 * a[0], 0.8 * a[1], 0.9 * a[2])
     )
-    d = np.maximum(np.maximum(d, -hilum), _under_diaphragm(fields, window))
+    d = np.maximum(np.maximum(canvas.rough(window, d), -hilum), under_diaphragm(fields, window))
     canvas.paint(
         window,
         d - np.float32(2.0),
@@ -245,7 +219,11 @@ def _paint_spleen(
         label=NUMBER["body"],
         only=canvas.owner[window] == NUMBER["stomach"],
     )
-    canvas.paint(window, d, t.spleen + 4 * texture.on(canvas, window), label=NUMBER["spleen"])
+    inside = t.spleen + 4 * texture.on(canvas, window)
+    if t.mottled > 0:
+        # In the arterial phase red and white pulp fill at different speeds.
+        inside = inside + t.mottled * np.sin(3.0 * texture.on(canvas, window) + 0.35 * (x - c[0]))
+    canvas.paint(window, d, np.asarray(inside, np.float32), label=NUMBER["spleen"])
     for centre, radius in plan.lesions:
         ball = sdf.ellipsoid(x - centre[0], y - centre[1], z - centre[2], (radius, radius * 0.9, radius))
         canvas.paint(window, np.maximum(ball, d), t.spleen + plan.lesion_delta, edge_mm=2.5)
@@ -259,8 +237,11 @@ def _paint_kidney(canvas: Canvas, centre: Point, label: int, texture: Texture, t
     u, v, w = x - centre[0], y - centre[1], z - centre[2]
     sign = 1.0 if label == NUMBER["kidney_left"] else -1.0
     u, v = u * 0.8 - sign * v * 0.6, v * 0.8 + sign * u * 0.6
-    d = sdf.ellipsoid(u, v, w, (29.0, 25.0, 52.0))
+    d = canvas.rough(window, sdf.ellipsoid(u, v, w, (29.0, 25.0, 52.0)), 0.6)
     sinus = sdf.ellipsoid(u + sign * 20, v, w, (22.0, 10.0, 26.0))
     canvas.paint(window, d - np.float32(8.0), FAT_HU, label=NUMBER["body"])
     canvas.paint(window, d, t.kidney + 4 * texture.on(canvas, window), label=label)
+    if t.medulla != t.kidney:
+        pyramids = np.maximum(d + 7.0, 0.35 - np.cos(np.arctan2(w, u) * 9))
+        canvas.paint(window, np.asarray(pyramids, np.float32), t.medulla, edge_mm=2.0)
     canvas.paint(window, np.maximum(sinus, d + 1), FAT_HU + 40)

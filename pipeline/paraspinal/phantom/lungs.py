@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from paraspinal.phantom import sdf
 from paraspinal.phantom.canvas import Canvas
 from paraspinal.phantom.columns import Column, column_distance, column_window
 from paraspinal.phantom.labels import NUMBER
+from paraspinal.phantom.patient import PatientSpec
 from paraspinal.phantom.sdf import Field
 from paraspinal.phantom.spec import OrganSpec
 from paraspinal.phantom.spine import SpinePlan
@@ -76,7 +78,14 @@ def _upper_core(trunk: TrunkPlan) -> Column:
 
 
 def paint_lungs(
-    canvas: Canvas, trunk: TrunkPlan, fields: TrunkFields, hull: Field, texture: Texture, organs: OrganSpec
+    canvas: Canvas,
+    trunk: TrunkPlan,
+    fields: TrunkFields,
+    hull: Field,
+    texture: Texture,
+    organs: OrganSpec,
+    patient: PatientSpec,
+    solid_hu: float,
 ) -> None:
     """Paint lung tissue and, where asked for, fluid in the dependent part of the pleural space."""
     lung = np.maximum(
@@ -87,17 +96,50 @@ def paint_lungs(
     depth = (y - o.centre_y.astype(np.float32)[:, None, None]) / 100.0
     hu = LUNG_HU + 22.0 * depth + 16.0 * texture.on(canvas, canvas.whole)
     is_left = np.broadcast_to(x > o.centre_x.astype(np.float32)[:, None, None], lung.shape)
-    for side, name, fluid_mm in (
-        (is_left, "left", organs.effusion_left_mm),
-        (~is_left, "right", organs.effusion_right_mm),
+    for side, name, fluid_mm, airless in (
+        (is_left, "left", organs.effusion_left_mm, patient.consolidation_left),
+        (~is_left, "right", organs.effusion_right_mm, patient.consolidation_right),
     ):
         canvas.paint(canvas.whole, lung, hu, label=NUMBER[f"lung_{name}"], only=side)
+        if airless > 0:
+            _paint_consolidation(canvas, trunk, lung, side, texture, airless, name, solid_hu)
         if fluid_mm > 0:
             # A supine level with a meniscus: the fluid climbs a little along the wall.
             back = (o.centre_y + o.half_depth).astype(np.float32)[:, None, None]
             level = back - np.float32(fluid_mm) - y - 6.0 * np.exp(fields.cavity / 8.0)
             fluid = np.maximum(lung, level)
             canvas.paint(canvas.whole, fluid, organs.effusion_hu, label=NUMBER[f"effusion_{name}"], only=side)
+
+
+def _paint_consolidation(
+    canvas: Canvas,
+    trunk: TrunkPlan,
+    lung: Field,
+    side: npt.NDArray[np.bool_],
+    texture: Texture,
+    share: float,
+    name: str,
+    hu: float,
+) -> None:
+    """Paint airless lung in the dependent part of a lower lobe, its border ragged, with air left in some bronchi."""
+    _, y, z = canvas.grid(canvas.whole)
+    o = trunk.outline(canvas.z)
+    back = (o.centre_y + o.half_depth).astype(np.float32)[:, None, None]
+    top = np.float32(20.0 + 220.0 * share)
+    # The front border leans back as it rises, as the fissure does.
+    front = back - np.float32(30.0 + 110.0 * share) * np.clip((top + 25 - z) / 70.0, 0.0, 1.0)
+    ragged = 5.0 * texture.on(canvas, canvas.whole)
+    airless = np.maximum(np.maximum(lung, front - y + ragged), z - top + ragged)
+    airless = np.asarray(airless, np.float32)
+    bronchi = np.clip(texture.on(canvas, canvas.whole) - 1.9, 0, 0.5) * 1600
+    canvas.paint(
+        canvas.whole,
+        airless,
+        np.asarray(hu - bronchi, np.float32),
+        label=NUMBER[f"consolidation_{name}"],
+        edge_mm=4.0,
+        only=side,
+    )
 
 
 def plan_lung_vessels(

@@ -10,6 +10,8 @@ from scipy import ndimage
 from paraspinal.phantom import sdf
 from paraspinal.phantom.canvas import Canvas
 from paraspinal.phantom.labels import NUMBER, BodySide, rib_number
+from paraspinal.phantom.levels import LEVELS
+from paraspinal.phantom.patient import PatientSpec
 from paraspinal.phantom.spec import BoneSpec
 from paraspinal.phantom.texture import Texture
 from paraspinal.phantom.trunk import TrunkFields, TrunkPlan, wall_point
@@ -17,9 +19,10 @@ from paraspinal.phantom.tubes import Tube, smooth_path, tube_distance
 
 # Per rib: how far it has dropped when it reaches the front, and the angle (0 back, π front) where bone and
 # cartilage end; cartilage that ends where the bone ends means a floating rib.
-_DROP_MM = (38, 58, 76, 90, 98, 102, 104, 104, 100, 92, 88, 80)
-_BONE_END = (2.2, 2.35, 2.35, 2.3, 2.25, 2.2, 2.1, 2.0, 1.88, 1.72, 1.3, 0.85)
-_CARTILAGE_END = (2.75, 2.9, 2.95, 2.97, 2.98, 2.98, 2.95, 2.75, 2.55, 2.4, 1.3, 0.85)
+_DROP_MM = (38, 58, 76, 90, 98, 102, 104, 104, 100, 92, 88, 80, 70)
+_BONE_END = (2.2, 2.35, 2.35, 2.3, 2.25, 2.2, 2.1, 2.0, 1.88, 1.72, 1.3, 0.85, 0.66)
+_CARTILAGE_END = (2.75, 2.9, 2.95, 2.97, 2.98, 2.98, 2.95, 2.75, 2.55, 2.4, 1.3, 0.85, 0.66)
+_RISE = (0, 0, 5, 20, 40, 62, 80, 75, 70, 60, 0, 0, 0)
 _FRONT_ANGLE = 2.6
 _RIB_HALF_MM, _RIB_FLAT = 3.3, 1.75
 _WALL_MM = 4.6  # from the inside of the chest wall to the middle of a rib
@@ -41,19 +44,46 @@ class RibPlan:
     cartilage: Tube | None
 
 
-def plan_ribs(rng: np.random.Generator, trunk: TrunkPlan) -> tuple[RibPlan, ...]:
-    """Lay out the 24 ribs."""
+def plan_ribs(
+    rng: np.random.Generator, trunk: TrunkPlan, patient: PatientSpec | None = None
+) -> tuple[RibPlan, ...]:
+    """Lay out the ribs: twelve pairs unless the patient is another."""
+    patient = patient or PatientSpec()
+    sides: tuple[tuple[int, BodySide], ...] = ((1, "left"), (-1, "right"))
     ribs = []
-    for index in range(1, 13):
-        for sign, side in ((1, "left"), (-1, "right")):
-            ribs.append(
-                _plan_rib(trunk, index, sign, "left" if side == "left" else "right", rng.normal(0, 2.0))
-            )
+    for index in range(1, max(patient.rib_pairs, 12) + 1):
+        for sign, side in sides:
+            sag = rng.normal(0, 2.0)
+            if index <= patient.rib_pairs:
+                length = patient.twelfth_rib if index == 12 else 1.0
+                ribs.append(_plan_rib(trunk, index, sign, side, sag, length))
+    for sign, side in sides:
+        if side in patient.cervical_ribs:
+            ribs.append(_plan_cervical_rib(trunk, sign, side))
     return tuple(ribs)
 
 
-def _plan_rib(trunk: TrunkPlan, index: int, sign: int, side: BodySide, sag: float) -> RibPlan:
-    vertebra = trunk.spine.vertebra(f"T{index}")
+def _plan_cervical_rib(trunk: TrunkPlan, sign: int, side: BodySide) -> RibPlan:
+    """Return a short rib from C7 outwards, forwards and down, above the first."""
+    v = trunk.spine.vertebra("C7")
+    s, back = v.size, v.canal_offset
+    path = smooth_path(
+        [
+            v.place(sign * (s.width / 2 + 0.5), s.depth / 2 - 3.0, 0.2 * s.height),
+            v.place(sign * (s.transverse_tip - 4), back + 2.0, 0.2 * s.height),
+            v.place(sign * (s.transverse_tip + 10), back - 6.0, -4.0),
+            v.place(sign * (s.transverse_tip + 16), back - 22.0, -12.0),
+        ],
+        step_mm=4.0,
+    )
+    outward = np.tile([sign * 1.0, 0.3, 0.0], (len(path), 1))
+    return RibPlan(0, side, Tube(path, np.full(len(path), 2.8), outward, 1.3), None)
+
+
+def _plan_rib(
+    trunk: TrunkPlan, index: int, sign: int, side: BodySide, sag: float, length: float = 1.0
+) -> RibPlan:
+    vertebra = trunk.spine.vertebra(LEVELS[LEVELS.index("T1") + index - 1])
     s = vertebra.size
     # Heads of ribs 2–10 bridge the disc above their vertebra; 1, 11 and 12 sit on one body.
     up = s.height / 2 - 0.5 if 2 <= index <= 10 else 0.25 * s.height
@@ -61,18 +91,17 @@ def _plan_rib(trunk: TrunkPlan, index: int, sign: int, side: BodySide, sag: floa
     tip = 15.0 if index < 11 else 9.0
     head = vertebra.place(sign * (s.width / 2 + 0.5), s.depth / 2 - 3.0, up)
     neck = vertebra.place(sign * (s.width / 2 + 8), back + 1.0, up - 0.5)
-    tubercle = vertebra.place(
-        sign * (max(s.transverse_tip, s.width / 2 + 14) + 1), back + tip - 8.5, 0.33 * s.height
-    )
-    end = _CARTILAGE_END[index - 1]
-    start = 0.62 if index < 11 else 0.58
+    reach = min(s.transverse_tip, 26.0) if index > 12 else s.transverse_tip
+    tubercle = vertebra.place(sign * (max(reach, s.width / 2 + 14) + 1), back + tip - 8.5, 0.33 * s.height)
+    end, bone_end = _CARTILAGE_END[index - 1], _BONE_END[index - 1]
+    start = 0.62 if index < 11 else 0.58 if index < 13 else 0.5
+    if length != 1.0:
+        end = bone_end = start + (end - start) * length
     angle = np.linspace(start, max(end, start + 0.1), 14)
     fall = np.clip((angle - 0.3) / (_FRONT_ANGLE - 0.3), 0, 1.15)
     z = tubercle[2] - 2 - (_DROP_MM[index - 1] + sag) * fall**1.15
     # Cartilages of ribs 5–10 turn upward towards the sternum.
-    rise = (
-        np.maximum(angle - _BONE_END[index - 1], 0.0) * (0, 0, 5, 20, 40, 62, 80, 75, 70, 60, 0, 0)[index - 1]
-    )
+    rise = np.maximum(angle - bone_end, 0.0) * _RISE[index - 1]
     wall = wall_point(trunk, sign * angle, z + rise, _WALL_MM)
     path = smooth_path(np.concatenate([[head, neck, tubercle], wall]), step_mm=4.0)
     # Ribs bend, they do not kink; the head stays in its joint.
@@ -84,7 +113,7 @@ def _plan_rib(trunk: TrunkPlan, index: int, sign: int, side: BodySide, sag: floa
     outward[:, 0] /= o.half_width**2
     outward[:, 1] /= o.half_depth**2
     reached = np.abs(np.arctan2(path[:, 0] - o.centre_x, path[:, 1] - o.centre_y))
-    last = int(np.argmax(reached > _BONE_END[index - 1])) or len(path)
+    last = int(np.argmax(reached > bone_end)) or len(path)
     bone = Tube(path[:last], radii[:last], outward[:last], _RIB_FLAT)
     has_cartilage = last < len(path) - 1
     cartilage = (
@@ -93,13 +122,23 @@ def _plan_rib(trunk: TrunkPlan, index: int, sign: int, side: BodySide, sag: floa
     return RibPlan(index, side, bone, cartilage)
 
 
-def paint_ribs(canvas: Canvas, ribs: tuple[RibPlan, ...], bone: BoneSpec, texture: Texture) -> None:
+def paint_ribs(
+    canvas: Canvas,
+    ribs: tuple[RibPlan, ...],
+    bone: BoneSpec,
+    texture: Texture,
+    *,
+    soft: Texture,
+    calcium: float = 0.0,
+) -> None:
     """Paint cartilage, cortex and marrow."""
     for rib in ribs:
         if rib.cartilage is not None:
             found = tube_distance(canvas, rib.cartilage)
             if found:
-                canvas.paint(found[0], found[1], _CARTILAGE_HU, label=NUMBER["costal_cartilages"])
+                hard = np.clip(soft.on(canvas, found[0]) + 1.6 * calcium - 1.6, 0, 1) if calcium > 0 else 0.0
+                hu = np.asarray(_CARTILAGE_HU + 450.0 * hard, np.float32)
+                canvas.paint(found[0], found[1], hu, label=NUMBER["costal_cartilages"])
         found = tube_distance(canvas, rib.bone)
         if found is None:
             continue

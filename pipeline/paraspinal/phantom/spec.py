@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from paraspinal.errors import UsageError
 from paraspinal.phantom.levels import LEVELS
+from paraspinal.phantom.patient import PatientSpec, ScannerSpec
 from paraspinal.result import ContrastPhase
 from paraspinal.volume import Index3, Spacing
 
@@ -161,6 +162,8 @@ class PhantomSpec:
     masses : tuple of MassSpec
     name : str
         Goes into the truth and the DICOM header.
+    patient : PatientSpec
+    scanner : ScannerSpec
     """
 
     shape: Index3 = (90, 320, 320)
@@ -179,6 +182,8 @@ class PhantomSpec:
     organs: OrganSpec = field(default_factory=OrganSpec)
     masses: tuple[MassSpec, ...] = ()
     name: str = "custom"
+    patient: PatientSpec = field(default_factory=PatientSpec)
+    scanner: ScannerSpec = field(default_factory=ScannerSpec)
 
     def __post_init__(self) -> None:
         if any(level not in LEVELS for level in self.levels):
@@ -196,5 +201,9 @@ class PhantomSpec:
             raise _usage("Noise, FWHM, fat and beam hardening cannot be negative.", "Use 0 or more.")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the spec as plain JSON values."""
-        return asdict(self)
+        """Return the spec as plain JSON values; a plain patient and a plain scanner are left out."""
+        out = asdict(self)
+        for name, plain in (("patient", PatientSpec()), ("scanner", ScannerSpec())):
+            if getattr(self, name) == plain:
+                del out[name]
+        return out

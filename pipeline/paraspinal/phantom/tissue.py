@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from paraspinal.phantom.patient import PatientSpec
 from paraspinal.phantom.spec import PhantomSpec
 
 FAT_HU = -102.0
@@ -47,6 +48,12 @@ class Tissues:
     kidney: float
     muscle: float
     enhanced: bool
+    mottled: float = 0.0
+    medulla: float = 32.0
+
+
+# In the arterial phase the renal cortex fills before the medulla, and the spleen is mottled (engineering figures).
+_CORTEX_FIRST = {"aortic": (22.0, -75.0), "pulmonary_arterial": (12.0, -35.0)}
 
 
 def tissues(spec: PhantomSpec) -> Tissues:
@@ -54,6 +61,9 @@ def tissues(spec: PhantomSpec) -> Tissues:
     gain = _HIGH_Z_GAIN[spec.kvp]
     aorta, right, liver, spleen, kidney, muscle = (gain * g for g in _GAIN[spec.phase])
     o = spec.organs
+    # The presets keep their even organs.
+    first = _CORTEX_FIRST if spec.patient != PatientSpec() else {}
+    mottled, behind = first.get(spec.phase, (0.0, 0.0))
     return Tissues(
         gain,
         o.blood_hu + aorta,
@@ -63,4 +73,6 @@ def tissues(spec: PhantomSpec) -> Tissues:
         32.0 + kidney,
         MUSCLE_HU + muscle,
         spec.phase != "unenhanced",
+        mottled,
+        32.0 + kidney + behind,
     )

@@ -6,11 +6,15 @@ from typing import Any
 
 import cc3d
 import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
 
+from paraspinal.phantom.deform import Warp
 from paraspinal.phantom.labels import vertebra_number
 from paraspinal.phantom.lesions import MassPlan
 from paraspinal.phantom.spec import PhantomSpec
 from paraspinal.phantom.spine import SpinePlan
+from paraspinal.phantom.vertebral_column import CANAL_TOP_MM
 from paraspinal.volume import CTVolume, LabelMap
 
 
@@ -21,6 +25,8 @@ def describe(
     volume: CTVolume,
     labels: LabelMap,
     mass_map: LabelMap,
+    *,
+    warp: Warp | None = None,
 ) -> dict[str, Any]:
     """Return the truth: spec, masses, vertebrae, canal and organ volumes, LPS millimetres and millilitres.
 
@@ -31,28 +37,38 @@ def describe(
     z_low = g.origin_lps_mm[2] - g.spacing_mm[0] / 2
     z_high = z_low + g.extent_mm[0]
     heights = g.origin_lps_mm[2] + np.arange(g.shape[0])[::-1] * g.spacing_mm[0]
-    canal = spine.canal_xy(heights)
+    heights = heights[(heights > spine.canal_end_mm) & (heights < CANAL_TOP_MM)]
+    canal = _seen(np.column_stack([spine.canal_xy(heights), heights]), warp)
     return {
         "research_use_only": "Synthetic data; no patient.",
         "spec": spec.to_json(),
         "masses": [_mass(m, spine, mass_map, spec) for m in masses],
-        "vertebrae": _vertebrae(spine, z_low, z_high),
+        "vertebrae": _vertebrae(spine, z_low, z_high, warp),
         "canal": {
             "centreline_lps_mm": [
-                [round(float(x), 2), round(float(y), 2), round(float(z), 2)]
-                for (x, y), z in zip(canal, heights, strict=True)
+                [round(float(x), 2), round(float(y), 2), round(float(z), 2)] for x, y, z in canal
             ]
         },
-        "organs": _organs(labels),
+        "variants": {
+            "rib_pairs": spec.patient.rib_pairs,
+            "cervical_ribs": list(spec.patient.cervical_ribs),
+            "transition": spec.patient.transition,
+        },
+        "organs": _organs(labels, volume.padding),
         "noise_hu": spec.noise_hu,
         "trabecular_hu": spec.bone.trabecular_hu if spec.bone.strut_spacing_mm <= 0 else None,
         "strut_spacing_mm": spec.bone.strut_spacing_mm or None,
     }
 
 
-def _vertebrae(spine: SpinePlan, z_low: float, z_high: float) -> list[dict[str, Any]]:
+def _seen(points: npt.NDArray[np.float64], warp: Warp | None) -> npt.NDArray[np.float64]:
+    """Return where points of the laid-out body are seen in the volume."""
+    return points if warp is None else warp.to_image(points)
+
+
+def _vertebrae(spine: SpinePlan, z_low: float, z_high: float, warp: Warp | None) -> list[dict[str, Any]]:
     out = []
-    for v in spine.vertebrae[:-1]:
+    for v in spine.vertebrae:
         top, bottom = v.end_plate_mm(1), v.end_plate_mm(-1)
         if top < z_low or bottom > z_high:
             continue
@@ -61,7 +77,7 @@ def _vertebrae(spine: SpinePlan, z_low: float, z_high: float) -> list[dict[str, 
             {
                 "label": v.level,
                 "number": vertebra_number(v.level),
-                "centroid_lps_mm": [round(float(c), 2) for c in v.centre],
+                "centroid_lps_mm": [round(float(c), 2) for c in _seen(v.centre[None], warp)[0]],
                 "top_mm": round(top, 2),
                 "bottom_mm": round(bottom, 2),
                 "truncated": cut,
@@ -108,20 +124,38 @@ def _mass(plan: MassPlan, spine: SpinePlan, mass_map: LabelMap, spec: PhantomSpe
     return out
 
 
-def _organs(labels: LabelMap) -> dict[str, Any]:
+_SIDES = (("inferior", "superior"), ("anterior", "posterior"), ("right", "left"))
+
+
+def _organs(labels: LabelMap, padding: npt.NDArray[np.bool_] | None) -> dict[str, Any]:
     stats = cc3d.statistics(labels.data)
+    at_rim = {} if padding is None else _beside_padding(labels, padding)
     out = {}
     for number, name in labels.names.items():
         if number >= len(stats["voxel_counts"]) or stats["voxel_counts"][number] == 0:
             continue
-        box = stats["bounding_boxes"][number][0]
-        cut = [
-            side
-            for side, at in (("inferior", box.start == 0), ("superior", box.stop == labels.data.shape[0]))
-            if at
-        ]
+        box = stats["bounding_boxes"][number]
+        cut = at_rim.get(number, set())
+        for part, length, (low, high) in zip(box, labels.data.shape, _SIDES, strict=True):
+            cut |= {low} if part.start == 0 else set()
+            cut |= {high} if part.stop == length else set()
         out[name] = {
             "volume_ml": round(int(stats["voxel_counts"][number]) * labels.geometry.voxel_ml, 3),
-            "truncated": cut,
+            "truncated": [side for pair in _SIDES for side in pair if side in cut],
         }
+    return out
+
+
+def _beside_padding(labels: LabelMap, padding: npt.NDArray[np.bool_]) -> dict[int, set[str]]:
+    """Return the sides at which each structure meets the rim of a round field."""
+    rim = ndimage.binary_dilation(padding[0], iterations=1) & ~padding[0]
+    rows, columns = np.nonzero(rim)
+    ny, nx = rim.shape
+    back, left = rows / (ny - 1) - 0.5, columns / (nx - 1) - 0.5
+    out: dict[int, set[str]] = {}
+    for (low, high), along, across in ((_SIDES[1], back, left), (_SIDES[2], left, back)):
+        for side, towards in ((low, -along), (high, along)):
+            here = towards >= np.abs(across)
+            for number in np.unique(labels.data[:, rows[here], columns[here]]):
+                out.setdefault(int(number), set()).add(side)
     return out

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from paraspinal.phantom import sdf
-from paraspinal.phantom.canvas import Canvas, Window
+from paraspinal.phantom.canvas import Canvas, Part, Window
 from paraspinal.phantom.labels import vertebra_number
+from paraspinal.phantom.osteophytes import Beak, beak_distance
 from paraspinal.phantom.sdf import Field
 from paraspinal.phantom.spec import BoneSpec
 from paraspinal.phantom.spine import VertebraPlan
@@ -129,7 +130,13 @@ def _jitter(i: Field, j: Field, factor: float) -> Field:
     return np.asarray(value - np.floor(value) - 0.5, np.float32)
 
 
-def paint_vertebra(canvas: Canvas, plan: VertebraPlan, bone: BoneSpec, texture: Texture) -> None:
+def paint_vertebra(
+    canvas: Canvas,
+    plan: VertebraPlan,
+    bone: BoneSpec,
+    texture: Texture,
+    beaks: tuple[Beak, ...] = (),
+) -> None:
     """Paint one vertebra: cortical shell first, then what lies inside it."""
     window = vertebra_window(canvas, plan)
     if window is None:
@@ -139,7 +146,12 @@ def paint_vertebra(canvas: Canvas, plan: VertebraPlan, bone: BoneSpec, texture: 
     hole = sdf.ellipse(u, v - plan.canal_offset, plan.size.canal_width / 2, plan.size.canal_depth / 2)
     arch = np.asarray(np.maximum(arch, -hole), np.float32)
     whole = sdf.blend(body, arch, 2.5)
+    beak = beak_distance(u, v, w, plan, beaks)
+    if beak is not None:
+        canvas.paint(window, beak, 0.75 * bone.cortex_hu, label=vertebra_number(plan.level))
+        canvas.mark(window, np.maximum(beak, -whole), Part.OSTEOPHYTE)
     canvas.paint(window, whole, bone.cortex_hu, label=vertebra_number(plan.level))
+    canvas.mark(window, body, Part.COLUMN)
     fine = texture.on(canvas, window)
     inside = interior_hu(u, v, w, bone, fine, phase=float(plan.centre[2]))
     # The interior of the body may run into the pedicles; the arch keeps its own thick cortex.

@@ -2,31 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from paraspinal.phantom import sdf
-from paraspinal.phantom.canvas import Canvas
+from paraspinal.phantom.canvas import Canvas, Part
 from paraspinal.phantom.columns import Column, column_distance, column_window
-from paraspinal.phantom.labels import NUMBER
+from paraspinal.phantom.labels import NUMBER, vertebra_number
+from paraspinal.phantom.osteophytes import Beak
+from paraspinal.phantom.sacrum import paint_sacrum
 from paraspinal.phantom.spec import BoneSpec
 from paraspinal.phantom.spine import SpinePlan, VertebraPlan
 from paraspinal.phantom.texture import Texture
 from paraspinal.phantom.tissue import CORD_HU, CSF_HU, DISC_HU, EPIDURAL_HU, FAT_HU, LIGAMENT_HU
+from paraspinal.phantom.tubes import Tube, paint_tube, smooth_path
 from paraspinal.phantom.vertebra import paint_vertebra
 
+CANAL_TOP_MM = 345.0
 _CONUS_MM = -18.0  # the cord ends about L1
 
 
-def paint_spine(canvas: Canvas, spine: SpinePlan, bone: BoneSpec, texture: Texture, *, high_z: float) -> None:
+def paint_spine(
+    canvas: Canvas,
+    spine: SpinePlan,
+    bone: BoneSpec,
+    texture: Texture,
+    *,
+    high_z: float,
+    beaks: Mapping[str, tuple[Beak, ...]],
+    fused: bool = False,
+) -> None:
     """Paint foraminal fat and ligaments, discs, vertebrae, sacrum and the canal."""
     scaled = _at_voltage(bone, high_z)
-    for plan in spine.vertebrae[:-1]:
+    for plan in spine.free:
         _paint_disc(canvas, plan)
         _paint_foramen(canvas, plan)
-    for plan in spine.vertebrae[:-1]:
-        paint_vertebra(canvas, plan, scaled, texture)
-    _paint_sacrum(canvas, spine, scaled, texture)
+    for plan in spine.free:
+        paint_vertebra(canvas, plan, scaled, texture, beaks.get(plan.level, ()))
+    if fused:
+        _paint_fusion(canvas, spine, scaled)
+    paint_sacrum(canvas, spine, scaled, texture)
     _paint_canal(canvas, spine)
+
+
+def _paint_fusion(canvas: Canvas, spine: SpinePlan, bone: BoneSpec) -> None:
+    """Paint broad transverse processes of L5 that have grown together with the sacral wings."""
+    last, sacrum = spine.vertebra("L5"), spine.sacrum
+    for sign in (1, -1):
+        path = smooth_path(
+            [
+                last.place(sign * 20, last.canal_offset - 4, 2),
+                last.place(sign * 36, last.canal_offset - 2, -4),
+                sacrum.place(sign * 38, 9, 6),
+            ],
+            step_mm=5,
+        )
+        tube = Tube(path, np.linspace(8, 11, len(path)))
+        paint_tube(canvas, tube, bone.cortex_hu, label=vertebra_number("L5"))
+        paint_tube(canvas, Tube(path, tube.radii - 1.4), bone.trabecular_hu * 0.9)
 
 
 def _at_voltage(bone: BoneSpec, gain: float) -> BoneSpec:
@@ -60,9 +94,9 @@ def _paint_disc(canvas: Canvas, plan: VertebraPlan) -> None:
     a = plan.axes.astype(np.float32)
     u, v, w = (row[0] * d[0] + row[1] * d[1] + row[2] * d[2] for row in a)
     wall = sdf.ellipse(u, v, s.width / 2 + 0.3, s.depth / 2 + 0.3)
-    canvas.paint(
-        window, np.maximum(wall, np.abs(w) - (s.disc / 2 + 2.0)), DISC_HU, label=NUMBER["intervertebral_disc"]
-    )
+    disc = np.asarray(np.maximum(wall, np.abs(w) - (s.disc / 2 + 2.0)), np.float32)
+    canvas.paint(window, disc, DISC_HU, label=NUMBER["intervertebral_disc"])
+    canvas.mark(window, disc, Part.COLUMN)
 
 
 def _paint_foramen(canvas: Canvas, plan: VertebraPlan) -> None:
@@ -87,27 +121,13 @@ def _paint_foramen(canvas: Canvas, plan: VertebraPlan) -> None:
         canvas.paint(window, sdf.capsule(x, y, z, inner, end, (1.8, 1.6)), LIGAMENT_HU - 5)
 
 
-def _paint_sacrum(canvas: Canvas, spine: SpinePlan, bone: BoneSpec, texture: Texture) -> None:
-    """Paint the sacrum as one broad block around the first sacral body, with both wings."""
-    s1 = spine.vertebra("S1")
-    window = canvas.window(s1.centre - 75, s1.centre + np.array([75, 75, 30]))
-    if window is None:
-        return
-    x, y, z = canvas.grid(window)
-    body = sdf.capsule(x, y, z, s1.place(0, 0, 4), s1.place(0, 14, -60), (20.0, 10.0))
-    wing = sdf.capsule(x, y, z, s1.place(-42, 14, 0), s1.place(42, 14, 0), (14.0, 14.0))
-    lower = sdf.capsule(x, y, z, s1.place(-24, 22, -34), s1.place(24, 22, -34), (14.0, 14.0))
-    d = sdf.blend(sdf.blend(body, wing, 8.0), lower, 14.0)
-    canvas.paint(window, d, bone.cortex_hu, label=NUMBER["sacrum"])
-    fine = texture.on(canvas, window)
-    canvas.paint(window, d + np.float32(1.2), bone.trabecular_hu * 0.9 + bone.texture_sd_hu * fine)
-
-
 def canal_column(spine: SpinePlan, *, scale: float = 1.0) -> Column:
     """Return the bony canal as a column of ellipses."""
-    z = np.arange(-235.0, 345.0, 4.0)
-    canal, size = spine.canal_xy(z), spine.sizes(z)
-    return Column(z, canal[:, 0], canal[:, 1], size[:, 2] / 2 * scale, size[:, 3] / 2 * scale)
+    z = np.arange(spine.canal_end_mm, CANAL_TOP_MM, 4.0)
+    canal, size = spine.canal_xy(z), spine.sizes(np.maximum(z, spine.sacrum.centre[2]))
+    # The sacral canal narrows towards its end.
+    narrow = scale * np.clip((z - spine.canal_end_mm) / 60.0 + 0.3, 0.3, 1.0)
+    return Column(z, canal[:, 0], canal[:, 1], size[:, 2] / 2 * narrow, size[:, 3] / 2 * narrow)
 
 
 def _paint_canal(canvas: Canvas, spine: SpinePlan) -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from paraspinal.phantom import sdf
 from paraspinal.phantom.canvas import Canvas
-from paraspinal.phantom.columns import Column, paint_column
+from paraspinal.phantom.columns import Column, column_distance, column_window, paint_column
 from paraspinal.phantom.labels import NUMBER
+from paraspinal.phantom.patient import PatientSpec
 from paraspinal.phantom.sdf import Field
 from paraspinal.phantom.spine import SpinePlan
+from paraspinal.phantom.texture import Texture
 from paraspinal.phantom.tissue import GAS_HU, WALL_HU, Tissues
 from paraspinal.phantom.trunk import TrunkPlan
-from paraspinal.phantom.tubes import Tube, paint_tube, smooth_path
+from paraspinal.phantom.tubes import Tube, paint_tube, smooth_path, tube_distance
 
 Vector = npt.NDArray[np.float64]
 Ball = tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -35,6 +37,7 @@ class MediastinumPlan:
     vena_cava: Column
     upper_cava: Column
     pulmonary: tuple[Tube, ...]
+    iliacs: tuple[Tube, ...]
     heart: tuple[Ball, ...]
     chambers: tuple[tuple[Ball, bool], ...]
 
@@ -51,10 +54,13 @@ def _beside_spine(
     return Column(fine, body[:, 0] + dx, body[:, 1] + dy, a, b)
 
 
-def plan_mediastinum(rng: np.random.Generator, trunk: TrunkPlan) -> MediastinumPlan:
+def plan_mediastinum(
+    rng: np.random.Generator, trunk: TrunkPlan, patient: PatientSpec | None = None
+) -> MediastinumPlan:
     """Lay out vessels, heart, airway and gullet."""
     spine = trunk.spine
-    r = rng.normal(1.0, 0.05)
+    patient = patient or PatientSpec()
+    r = rng.normal(1.0, 0.05) * patient.aorta_scale
     aorta = _beside_spine(
         spine,
         [
@@ -67,6 +73,8 @@ def plan_mediastinum(rng: np.random.Generator, trunk: TrunkPlan) -> MediastinumP
             ("L4", 1, -30, 8.5 * r, 8.5 * r),
         ],
     )
+    if patient.aorta_bend_mm:
+        aorta = _bent(aorta, patient.aorta_bend_mm)
     azygos = _beside_spine(
         spine,
         [("T4", -9, -20, 4, 4), ("T8", -4, -19, 4, 3.5), ("T12", -9, -19, 3, 2.5), ("L1", -10, -20, 2, 2)],
@@ -95,15 +103,59 @@ def plan_mediastinum(rng: np.random.Generator, trunk: TrunkPlan) -> MediastinumP
         ],
     )
     upper = _beside_spine(spine, [("T2", -22, -66, 8, 8), ("T4", -24, -70, 9, 9), ("T7", -28, -78, 10, 10)])
-    arch, branches = _arch(spine, aorta, r)
+    arch, branches = _arch(trunk, aorta, r)
+    front = trunk.outline(upper.z)
+    upper = replace(upper, y=np.maximum(upper.y, front.centre_y - front.half_depth + 15.0))
     heart, chambers = _heart(rng, trunk)
     bronchi, pulmonary = _hila(spine)
     return MediastinumPlan(
-        aorta, arch, branches, azygos, oesophagus, trachea, bronchi, cava, upper, pulmonary, heart, chambers
+        aorta,
+        arch,
+        branches,
+        azygos,
+        oesophagus,
+        trachea,
+        bronchi,
+        cava,
+        upper,
+        pulmonary,
+        _iliacs(spine, aorta),
+        heart,
+        chambers,
     )
 
 
-def _arch(spine: SpinePlan, aorta: Column, r: float) -> tuple[Tube, tuple[Tube, ...]]:
+def _bent(aorta: Column, bend_mm: float) -> Column:
+    """Return a tortuous aorta: it wanders to both sides, away from the spine, and its oblique cuts are longer."""
+    share = (aorta.z - aorta.z[0]) / (aorta.z[-1] - aorta.z[0])
+    fixed = np.sin(np.pi * np.clip(share, 0, 1)) ** 0.5
+    x = aorta.x + bend_mm * fixed * np.sin(2 * np.pi * (1.15 * share + 0.1))
+    y = aorta.y - 0.5 * abs(bend_mm) * fixed * (0.5 + 0.5 * np.cos(2 * np.pi * (1.4 * share)))
+    longer = np.sqrt(1.0 + np.gradient(x, aorta.z) ** 2)
+    return Column(aorta.z, x, y, aorta.a * longer, aorta.b * np.sqrt(1 + np.gradient(y, aorta.z) ** 2))
+
+
+def _iliacs(spine: SpinePlan, aorta: Column) -> tuple[Tube, ...]:
+    """Return both common iliac arteries from the end of the aorta along the psoas."""
+    end = np.array([aorta.x[0], aorta.y[0], aorta.z[0]])
+    zero = spine.sacrum.centre[2]
+    tubes = []
+    for sign in (1.0, -1.0):
+        path = smooth_path(
+            [
+                (end[0] + sign * 3.0, end[1] + 2.0, end[2] + 8.0),
+                (end[0] + sign * 17.0, end[1] + 6.0, end[2] - 18.0),
+                (spine.sacrum.centre[0] + sign * 52.0, end[1] + 12.0, zero - 20.0),
+                (spine.sacrum.centre[0] + sign * 78.0, end[1] - 18.0, zero - 100.0),
+            ],
+            step_mm=7,
+        )
+        tubes.append(Tube(path, np.linspace(0.62, 0.45, len(path)) * aorta.a[0]))
+    return tuple(tubes)
+
+
+def _arch(trunk: TrunkPlan, aorta: Column, r: float) -> tuple[Tube, tuple[Tube, ...]]:
+    spine = trunk.spine
     top = np.array([aorta.x[-1], aorta.y[-1], aorta.z[-1]])
     t3, t7 = spine.vertebra("T3").centre[2], spine.vertebra("T7").centre
     points: list[tuple[float, float, float]] = [
@@ -114,15 +166,25 @@ def _arch(spine: SpinePlan, aorta: Column, r: float) -> tuple[Tube, tuple[Tube, 
         (top[0] - 44, top[1] - 62, t3 - 40),
         (t7[0] - 4, t7[1] - 84, t7[2] - 4),
     ]
-    path = smooth_path(points, step_mm=6)
+    path = _behind_front_wall(smooth_path(points, step_mm=6), trunk, 14.0 * r + 5.0)
     arch = Tube(path, np.full(len(path), 14.0 * r))
     branches = []
     for share, side, radius in ((0.30, 14.0, 4.0), (0.40, 8.0, 3.5), (0.50, -14.0, 6.0)):
         start = path[int(share * len(path))]
         up, across = np.array([side, 4.0, 25.0]), np.array([0.0, 5.0, 20.0])
         neck = smooth_path([start, start + up, start + 2.2 * up + across], step_mm=6)
+        neck = _behind_front_wall(neck, trunk, radius + 3.0)
         branches.append(Tube(neck, np.full(len(neck), radius)))
     return arch, tuple(branches)
+
+
+def _behind_front_wall(path: Vector, trunk: TrunkPlan, margin: float) -> Vector:
+    """Return the path pushed back where a flat or bent chest has no room for it."""
+    o = trunk.outline(path[:, 2])
+    front = o.centre_y - o.half_depth + margin
+    out = path.copy()
+    out[:, 1] = np.maximum(path[:, 1], np.minimum(front, o.centre_y + 0.3 * o.half_depth))
+    return out
 
 
 def _heart(
@@ -175,14 +237,16 @@ def paint_heart(canvas: Canvas, plan: MediastinumPlan, dome: Field, t: Tissues) 
         return
     x, y, z = canvas.grid(window)
     above = dome[window] + np.float32(4.0)
-    whole = np.maximum(heart_distance(canvas, plan, x, y, z), above)
+    whole = np.maximum(canvas.rough(window, heart_distance(canvas, plan, x, y, z), 0.8), above)
     canvas.paint(window, whole, WALL_HU + 6 + (25 if t.enhanced else 0), label=NUMBER["heart"])
     for (centre, axes), left in plan.chambers:
         d = sdf.ellipsoid(x - centre[0], y - centre[1], z - centre[2], axes)
         canvas.paint(window, np.maximum(d, above + 6), t.blood if left else t.right_blood)
 
 
-def paint_great_vessels(canvas: Canvas, plan: MediastinumPlan, t: Tissues) -> None:
+def paint_great_vessels(
+    canvas: Canvas, plan: MediastinumPlan, t: Tissues, texture: Texture, *, calcium: float = 0.0
+) -> None:
     """Paint pulmonary arteries, venae cavae, azygos and aorta, the aorta last so that it stays whole."""
     for tube in plan.pulmonary:
         paint_tube(canvas, tube, t.right_blood, label=NUMBER["pulmonary_vessel"])
@@ -193,6 +257,29 @@ def paint_great_vessels(canvas: Canvas, plan: MediastinumPlan, t: Tissues) -> No
         paint_tube(canvas, tube, t.blood, label=NUMBER["body"])
     paint_column(canvas, plan.aorta, t.blood, label=NUMBER["aorta"], wall_mm=1.3, wall_hu=WALL_HU + 4)
     paint_tube(canvas, plan.arch, t.blood, label=NUMBER["aorta"])
+    for tube, side in zip(plan.iliacs, ("left", "right"), strict=True):
+        paint_tube(canvas, tube, t.blood, label=NUMBER[f"iliac_artery_{side}"])
+    if calcium > 0:
+        _paint_plaques(canvas, plan, texture, calcium, t)
+
+
+def _paint_plaques(
+    canvas: Canvas, plan: MediastinumPlan, texture: Texture, calcium: float, t: Tissues
+) -> None:
+    """Paint calcified plaques into the aortic wall where a texture is high."""
+    limit = np.float32(2.2 - 1.6 * calcium)
+    shapes = []
+    window = column_window(canvas, plan.aorta)
+    if window is not None:
+        shapes.append((window, column_distance(canvas, plan.aorta, window)))
+    shapes += [found for tube in (plan.arch, *plan.iliacs) if (found := tube_distance(canvas, tube))]
+    for part, distance in shapes:
+        owner = canvas.owner[part]
+        wall = np.abs(distance + np.float32(0.9)) - np.float32(1.1)
+        plaque = np.maximum(wall, (limit - texture.on(canvas, part)) * 2)
+        mine = (owner == NUMBER["aorta"]) | (owner == NUMBER["iliac_artery_left"])
+        mine |= owner == NUMBER["iliac_artery_right"]
+        canvas.paint(part, np.asarray(plaque, np.float32), 40 + 650 * t.high_z, only=mine)
 
 
 def paint_airway(canvas: Canvas, plan: MediastinumPlan) -> None:
