@@ -180,9 +180,9 @@ def nested(depth: int) -> bytes:
 
 def test_nesting_is_bounded() -> None:
     assert assert_equal_or_silent(nested(4))
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert walk_header(nested(20_000)) is None
-    assert time.perf_counter() - begin < 1.0
+    assert time.process_time() - begin < 1.0
 
 
 SNIPPETS = (
