@@ -154,15 +154,6 @@ class AnatomyConfig(_Section):
     cage_min_share: float = setting(
         0.45, "share of rays that must meet ribs for a slice to have a cage", gt=0
     )
-    organ_gradient_hu: float = setting(16.0, "HU change per 2 mm inside a solid organ stays below", gt=0)
-    organ_hu: tuple[float, float] = setting(
-        (20.0, 190.0), "smoothed HU of liver and spleen, anaemic to portal"
-    )
-    organ_band_hu: float = setting(24.0, "an organ's smoothed HU stays this close to its core's median", gt=0)
-    body_wall_mm: float = setting(14.0, "skin, fat and muscle that no organ reaches into", gt=0)
-    organ_opening_mm: tuple[float, ...] = setting(
-        (6.0, 9.0, 12.0, 16.0), "half widths of the bridges cut between organs, tried in turn"
-    )
     liver_ml: tuple[float, float] = setting((250.0, 6000.0), "volumes taken for a liver or a part of one")
     spleen_ml: tuple[float, float] = setting((40.0, 5000.0), "volumes taken for a spleen or a part of one")
     rib_cut_mm: float = setting(26.0, "ribs are looked for farther than this from the midline", gt=0)
@@ -183,6 +174,289 @@ class AnatomyConfig(_Section):
     )
     cut_margin_voxels: int = setting(
         2, "an organ is cut when it comes this close to the end of the scan, working voxels", ge=1
+    )
+    # erector spinae
+    erector_side_mm: float = setting(
+        82.0, "erector spinae ends this far from the midline at the latest", gt=0
+    )
+    erector_front_mm: float = setting(
+        8.0, "its floor (transverse processes, ribs) lies at most this far in front of the canal", gt=0
+    )
+    spinous_half_mm: float = setting(7.0, "spinous processes lie this close to the midline", gt=0)
+    erector_core_mm: float = setting(16.0, "erector spinae reaches at least this far from the midline", gt=0)
+    erector_edge_mm: float = setting(
+        7.0, "thinner muscle behind the ribs is latissimus or trapezius, no longer erector spinae", gt=0
+    )
+    erector_cleft_mm: float = setting(
+        30.0, "farther than this from the midline a fatty cleft is its lateral border", gt=0
+    )
+    erector_girdle_mm: float = setting(2.0, "where more muscle of the shoulder girdle lies on it", gt=0)
+    erector_cleft_share: float = setting(
+        0.55, "share of lean tissue between roof and floor below which there is a cleft", gt=0, le=1
+    )
+    erector_floor_rise: float = setting(
+        0.3, "slope of its floor (millimetres backwards per millimetre outwards) beyond the last bone", ge=0
+    )
+    erector_widening: float = setting(
+        0.3, "largest widening downwards, millimetres to the side per millimetre", ge=0
+    )
+    erector_behind_mm: float = setting(
+        6.0, "it lies at least this far behind the middle of the canal: behind the pedicles", ge=0
+    )
+    erector_bridge_mm: float = setting(
+        16.0,
+        "half the distance of neighbouring transverse processes, over which its floor is carried on",
+        gt=0,
+    )
+    # pleural effusion
+    effusion_hu: tuple[float, float] = setting(
+        (-15.0, 36.0), "smoothed HU of pleural fluid: transudate to bloody exudate, with streaks and cupping"
+    )
+    effusion_band_hu: float = setting(14.0, "one fluid's smoothed HU stays this close to its median", gt=0)
+    effusion_opening_mm: float = setting(
+        5.0, "thinner layers of fluid are not looked for, half thickness", gt=0
+    )
+    min_effusion_ml: float = setting(15.0, "less fluid on one side is not reported", gt=0)
+    gutter_front_mm: float = setting(
+        0.0, "fluid begins behind the canal's middle; further in front lie organs and mediastinum"
+    )
+    effusion_below_lung_mm: float = setting(60.0, "how far below all aerated lung fluid is looked for", ge=0)
+    effusion_wall_share: float = setting(
+        0.65, "share of a free effusion that rests on the chest wall with no lung behind it", gt=0, le=1
+    )
+    effusion_level_share: float = setting(
+        0.8, "share of fluid, against lung, below a free effusion's level", gt=0, le=1
+    )
+    effusion_reach_mm: float = setting(
+        90.0,
+        "fluid that reaches this far to the side lies on the lateral wall, as no mass of the spine does",
+        gt=0,
+    )
+    # psoas
+    psoas_hu: tuple[float, float] = setting(
+        (-5.0, 105.0), "muscle, fatty to enhanced; enhanced kidney lies above"
+    )
+    psoas_box_mm: tuple[float, float] = setting(
+        (75.0, 95.0), "it is looked for this far in front of the canal and to the side"
+    )
+    psoas_front_mm: tuple[float, float] = setting((4.0, 48.0), "its middle in front of the canal's middle")
+    psoas_side_mm: tuple[float, float] = setting((18.0, 58.0), "its middle beside the canal's middle")
+    psoas_min_radius_mm: float = setting(6.0, "radius of its thickest section, wasted muscle included", gt=0)
+    psoas_ahead_mm: float = setting(
+        20.0, "usual place of its middle before the canal's middle (textbook anatomy)"
+    )
+    psoas_side_l1_l5_mm: tuple[float, float] = setting(
+        (27.0, 48.0), "usual place of its middle beside the canal's middle at L1 and at L5 (textbook anatomy)"
+    )
+    psoas_spread_mm: float = setting(18.0, "spread of that place between bodies", gt=0)
+    psoas_apart_mm: float = setting(20.0, "the middle of another organ lies this far from the muscle's", gt=0)
+    psoas_usual_radius_mm: float = setting(14.0, "more depth speaks no more for psoas", gt=0)
+    psoas_end_radius_mm: float = setting(3.0, "it is followed to where it is this thin", gt=0)
+    psoas_min_mm: float = setting(16.0, "a shorter stretch is not taken for it", gt=0)
+    # rib instances
+    rib_bone_hu: float = setting(
+        120.0, "bone of a thin rib on the working grid: half way from muscle to its cortex after averaging"
+    )
+    rib_stands_out_hu: float = setting(
+        60.0, "a rib stands out against thick neighbours (liver, kidney) by this", gt=0
+    )
+    rib_core_hu: float = setting(200.0, "every part of a rib lies near bone of this density")
+    rib_sheet_mm: tuple[float, float] = setting(
+        (34.0, 42.0), "ribs are picked up this far from the midline: beyond the thoracic transverse processes"
+    )
+    rib_section_mm2: float = setting(
+        450.0, "no rib has a larger section (about 20 × 12 mm, cut obliquely); sternum and scapula do", gt=0
+    )
+    rib_climb_mm: float = setting(25.0, "no rib climbs this much above its lowest point so far", gt=0)
+    rib_turn_deg: float = setting(
+        60.0, "a rib turns one way round the chest; the clavicle turns back by more", gt=0
+    )
+    rib_gap_mm: float = setting(
+        16.0, "gap in a rib (fracture, thin cortex, thick slices) that is bridged", ge=0
+    )
+    rib_border_share: float = setting(
+        0.45, "a rib ends this share of the way from soft tissue to its own cortex", gt=0, lt=1
+    )
+    sternum_half_mm: float = setting(30.0, "bone this close to the midline in front is sternum, no rib", gt=0)
+    # wall of the trunk
+    wall_skin_mm: float = setting(4.0, "skin is not thicker", gt=0)
+    wall_depth_mm: float = setting(45.0, "ribs lie this deep under the outermost muscle at most", gt=0)
+    wall_muscle_mm: float = setting(
+        24.0, "muscles of the wall are not thicker together where no rib lies", gt=0
+    )
+    wall_hollow_mm: float = setting(8.0, "grooves of the trunk's outline are not deeper", gt=0)
+    wall_rib_mm: float = setting(
+        24.0, "no ray crosses more of a rib; enhanced kidney and bowel are thicker", gt=0
+    )
+    # masks of other segmenters
+    given_confidence: float = setting(
+        0.95, "confidence in a structure, and in a vertebra's name, that another segmenter gives", gt=0, le=1
+    )
+    given_disputed_confidence: float = setting(
+        0.5,
+        "confidence in a given vertebra's name that the built-in naming contradicts with certainty",
+        gt=0,
+        le=1,
+    )
+    given_min_ml: float = setting(0.5, "less of a given structure in the scan is not used", gt=0)
+    given_inside_share: float = setting(
+        0.99, "less of a given structure inside the scan is put on record", gt=0, le=1
+    )
+    given_misfit_share: float = setting(
+        0.5,
+        "masks are refused when this share of their structures does not have the density of what they name",
+        gt=0,
+    )
+    given_agreement: float = setting(
+        0.6, "a Dice with the built-in segmenter's structure below this is put on record", gt=0, le=1
+    )
+    # organs of the abdomen
+    organ_noise_hu: float = setting(10.0, "HU varies this much inside an organ on the halved grid", gt=0)
+    organ_step_hu: float = setting(14.0, "HU step between halved voxels that parts two organs", gt=0)
+    organ_fit: float = setting(
+        0.02, "pull of HU that fits an organ, against the conductance 1 between even voxels", gt=0
+    )
+    organ_other: float = setting(
+        0.08, "fit of tissue that is no organ looked for: that of an organ 2.2 SD away", gt=0
+    )
+    lump_min_mm: float = setting(6.0, "lumps of tissue are at least this thick from middle to surface", gt=0)
+    dome_slack_mm: float = setting(14.0, "no abdominal organ reaches this far above the lungs' base", gt=0)
+    gut_wall_mm: float = setting(4.0, "tissue this close to gas is the wall of stomach or bowel", gt=0)
+    kidney_usual_mm: tuple[float, float, float] = setting(
+        (18.0, 66.0, -25.0),
+        "usual middle of a kidney before and beside the canal's middle, and above that of L1 (textbook anatomy)",
+    )
+    dome_wall_mm: float = setting(26.0, "recesses of the pleura reach this far from the wall", gt=0)
+    dome_height_mm: float = setting(60.0, "usual height of a dome over the lowest lung", gt=0)
+    dome_aside_mm: float = setting(45.0, "beside the heart: this far from the midline on the right", gt=0)
+    dome_behind_mm: float = setting(40.0, "the left dome is free of heart behind this plane before the canal")
+    dome_difference_mm: tuple[float, float] = setting(
+        (15.0, 30.0),
+        "the left dome rises at most this far above the right one, and the right one above the left",
+    )
+    enhanced_kidney_hu: float = setting(
+        125.0, "enhanced kidney lies above, liver and spleen in the portal phase below"
+    )
+    kidney_above_liver_hu: float = setting(
+        20.0, "enhanced kidney is brighter than liver by more in every phase but the latest", gt=0
+    )
+    kidney_lean_mm: float = setting(28.0, "its parts lie this close to each other across its long axis", gt=0)
+    kidney_half_mm: float = setting(65.0, "and this close along it", gt=0)
+    kidney_height_sd_mm: float = setting(42.0, "spread of a kidney's height", gt=0)
+    lump_least: float = setting(0.12, "a lump less like an organ than this is not taken for it", gt=0, le=1)
+    organ_passing_hu: float = setting(8.0, "HU step that lets 37 % of the walkers pass between organs", gt=0)
+    lump_neck: float = setting(
+        0.7, "lumps with a neck wider than this share of the thinner one are one organ", gt=0, le=1
+    )
+    kidney_spread: float = setting(0.15, "cortex and medulla differ by this share of their HU", gt=0)
+    alien_spreads: float = setting(3.0, "tissue this many SD away from every organ is none of them", gt=0)
+    kidney_reach_mm: float = setting(24.0, "a kidney reaches no farther beyond its sure part", gt=0)
+    oral_contrast_ratio: float = setting(
+        1.4, "tissue brighter than any organ by this ratio is filled bowel", gt=1
+    )
+    kidney_neck_mm: float = setting(7.0, "the same for a kidney, whose parenchyma is 15 mm thick", gt=0)
+    great_vein_mm: float = setting(12.5, "the caval vein is not thicker from its middle to its wall", gt=0)
+    hilum_side_mm: float = setting(40.0, "it and the portal vein lie this close to the midline", gt=0)
+    hilum_front_mm: float = setting(110.0, "and this close before the canal", gt=0)
+    enclosed_share: float = setting(
+        0.6, "a lump of whose surface more lies against liver or spleen is a lesion of it", gt=0, le=1
+    )
+    lobe_contact: float = setting(
+        0.25, "a thin lobe is joined by more than this share of the area of a cube of its volume", gt=0
+    )
+    organ_rim_share: float = setting(
+        0.08,
+        "share of the organ around a voxel from which the rim that smoothing cut off may belong to it",
+        gt=0,
+    )
+    organ_neck_mm: float = setting(
+        10.0, "half width of what hangs on an organ without being part of it", gt=0
+    )
+    # aorta beyond the spine
+    right_aorta_factor: float = setting(
+        1.5,
+        "a vessel on the right is the aorta when it scores better by this; the vena cava comes to 1.3 at most",
+        ge=1,
+    )
+    arch_min_score: float = setting(
+        0.55, "score that speaks neither for nor against ascending aorta; as beside the spine", gt=0
+    )
+    min_ascending_mm: float = setting(20.0, "shorter tracks are not taken for the ascending aorta", gt=0)
+    max_ascending_radius_mm: float = setting(25.0, "below, where the outline is wider, it is heart", gt=0)
+    descending_above_carina_mm: float = setting(
+        10.0, "up to here above the carina the vessel beside the spine is the descending aorta", ge=0
+    )
+    ascending_above_carina_mm: float = setting(
+        24.0, "an ascending aorta without an arch is not followed farther above the carina", ge=0
+    )
+    min_aorta_piece_ml: float = setting(2.0, "smaller loose pieces of the aorta are dropped", ge=0)
+    # arms
+    arm_bone_cm2: float = setting(1.0, "bone in the cross-section of an arm", gt=0)
+    arm_cm2: float = setting(140.0, "cross-section that no arm exceeds; a thigh does", gt=0)
+    arm_min_radius_mm: float = setting(
+        18.0, "inscribed radius of a forearm; a cut-off chest wall is thinner", gt=0
+    )
+    # diaphragm, heart and prevertebral region
+    dome_rise_mm: float = setting(
+        15.0, "no dome rises higher above its own part behind the heart; what does is the heart's side", ge=0
+    )
+    heart_front_mm: float = setting(30.0, "the heart lies this far in front of the canal", gt=0)
+    heart_below_carina_mm: float = setting(20.0, "the heart begins this far below the carina", ge=0)
+    min_heart_ml: float = setting(
+        60.0, "less tissue between lungs and diaphragm is not taken for a heart", gt=0
+    )
+    prevertebral_depth_mm: float = setting(
+        28.0, "oesophagus and azygos lie within this distance of the column's front", gt=0
+    )
+    prevertebral_half_mm: float = setting(24.0, "and this close to the midline", gt=0)
+    # verdict on soft organs
+    canal_beyond_mm: float = setting(10.0, "muscles are looked for this far beyond the traced canal", ge=0)
+    kidney_ml: tuple[float, float] = setting((20.0, 700.0), "volumes taken for a kidney or a part of one")
+    contact_doubt: float = setting(
+        0.8, "confidence lost per share of an organ's surface that meets tissue of its own density", ge=0
+    )
+    organ_place_ml: float = setting(120.0, "an organ's place is in view from this volume on", gt=0)
+    absent_radius_mm: float = setting(
+        9.0, "half thickness of the thickest tissue at the place of an organ that is absent", gt=0
+    )
+    # vertebrae: end plates and arches
+    disc_half_mm: float = setting(8.0, "half the height of the highest disc (lower lumbar)", gt=0)
+    disc_half_share: float = setting(
+        0.33, "half a disc's share of the distance of discs, at most", gt=0, lt=0.5
+    )
+    disc_lean_cost: float = setting(
+        40.0, "cost of a disc's squared tilt against the canal's cross-section, HU", ge=0
+    )
+    disc_shift_cost: float = setting(0.5, "cost of moving a disc's plane along the canal, HU per mm²", ge=0)
+    arch_side_mm: float = setting(48.0, "a transverse process ends within this distance of the midline", gt=0)
+    arch_front_mm: float = setting(16.0, "bone beside the body farther in front is no arch", gt=0)
+    arch_back_mm: float = setting(75.0, "a spinous process ends within this distance behind the canal", gt=0)
+    arch_dense_hu: float = setting(300.0, "bone of an arch away from joints, on the working grid", gt=0)
+    arch_gap_cost: float = setting(
+        4.0, "extra cost of a way through soft tissue, per cost of one through bone", ge=0
+    )
+    arch_fall_mm: float = setting(50.0, "a spinous process ends at most this far below its body", gt=0)
+    arch_stray_mm: float = setting(4.0, "a way this far off an arch's usual height costs double", gt=0)
+    arch_slope_depth_mm: float = setting(
+        45.0, "depth behind the canal at which processes have fallen fully", gt=0
+    )
+    arch_bottom: tuple[float, float] = setting(
+        (0.1, -0.9), "lowest bone of an arch beside and far behind the canal, in heights above the lower disc"
+    )
+    arch_top: tuple[float, float] = setting(
+        (1.15, 0.7),
+        "highest bone of an arch beside and far behind the canal, in heights above the lower disc",
+    )
+    arch_reach_mm: float = setting(120.0, "cost of the farthest way from a body through its own arch", gt=0)
+    arch_below_mm: float = setting(15.0, "arches end this far below and above the traced canal", ge=0)
+    native_bone_hu: float = setting(
+        150.0, "half way from muscle and disc to the cortex of a vertebra, native voxels"
+    )
+    native_blur_mm: float = setting(
+        0.5, "Gaussian in the slice before native voxels are told bone or not", ge=0
+    )
+    native_border_share: tuple[float, float] = setting(
+        (0.15, 0.9), "share of bone around, on the working grid, between which native voxels decide"
     )
 
 
@@ -295,6 +569,42 @@ class QualityConfig(_Section):
     )
     calibration_sd_hu: float = setting(4.0, "type B standard uncertainty of a mean HU at 120 kVp", gt=0)
     calibration_sd_unknown_kvp_hu: float = setting(10.0, "the same at another or unknown tube voltage", gt=0)
+    # noise map, slice profile, field of view, breathing
+    noise_block_mm: float = setting(30.0, "edge of the blocks of the noise map", gt=5)
+    slice_profile_slices: int = setting(24, "slices whose leaning surfaces show the slice profile", ge=1)
+    slice_min_profiles: int = setting(20, "fewer leaning surfaces give no slice profile", ge=5)
+    slice_max_spread: float = setting(
+        0.4, "middle fifth of the surfaces' figures, relative to their median: more is disagreement", gt=0
+    )
+    slice_min_smear: float = setting(
+        0.8, "smear by the lean, relative to the in-plane width, below which the profile stays hidden", gt=0
+    )
+    field_cut_share: float = setting(
+        0.02, "share of a slice's outline at the field's border that is a cut", gt=0, le=1
+    )
+    breathing_min_area_cm2: float = setting(
+        15.0, "smaller sections at the lungs' lower end are not judged", gt=0
+    )
+    breathing_min_section_cm2: float = setting(
+        60.0, "lungs of which no slice shows more do not tell breathing", gt=0
+    )
+    # contrast phase from several readings; HU at 120 kVp
+    right_heart_min_hu: float = setting(180.0, "right heart of a pulmonary arterial phase lies above", gt=0)
+    pulmonary_ratio: tuple[float, float] = setting(
+        (1.3, 1.5),
+        "enhancement of the right heart over the aorta's: aortic phase below, pulmonary arterial above",
+    )
+    excreted_hu: float = setting(
+        300.0, "contrast medium in the renal pelvis, which comes two to three minutes after injection", gt=0
+    )
+    corticomedullary_hu: float = setting(60.0, "cortex above medulla of a kidney that fills", gt=0)
+    weak_bolus_min_hu: float = setting(180.0, "aorta of a weak first pass, with kidneys that fill", gt=0)
+    liver_first_pass_max_hu: float = setting(85.0, "liver that only its artery has reached lies below", gt=0)
+    liver_portal_min_hu: float = setting(90.0, "liver that portal blood has reached lies above", gt=0)
+    portal_sure_hu: tuple[float, float] = setting(
+        (125.0, 140.0),
+        "aorta of a portal phase: with kidneys that excrete nothing yet, and without kidneys in view",
+    )
 
 
 class MeasureConfig(_Section):

@@ -1,6 +1,7 @@
 """Measurement records from native voxels."""
 
 from paraspinal.measure.interpolated import mark_patient
+from paraspinal.measure.lumens import read_lumens
 from paraspinal.measure.mass import measure_mass
 from paraspinal.measure.patient import measure_aortic_lumen, measure_patient
 from paraspinal.measure.scan import measure_scan
@@ -13,4 +14,5 @@ __all__ = [
     "measure_patient",
     "measure_scan",
     "measure_vertebrae",
+    "read_lumens",
 ]

@@ -8,17 +8,21 @@ tell how much, and the variance is extrapolated to an endless patch.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from paraspinal.config import QualityConfig
 from paraspinal.quality.sampling import sampled_slices
+from paraspinal.quality.types import NoiseMap
 from paraspinal.volume import CTVolume
 
 _CLIP_HU = (-300.0, 500.0)  # keeps float32 sums exact; tissue outside is not soft anyway
 _PRESMOOTHING_MM = 3.0  # single noisy voxels must not decide whether a place is soft tissue
 _STRIDE = 2  # neighbouring patches overlap almost wholly
+_MIN_PER_BLOCK = 12
 _LOG_BIN = 0.02
 _LOG_KERNEL = 5  # bins: 10 % smoothing of the histogram of log SD
 _LOG_WINDOW = 0.35  # patches within this of the mode are taken as homogeneous
@@ -47,11 +51,43 @@ def noise_sd(volume: CTVolume, *, config: QualityConfig | None = None) -> float 
     _, dy, dx = volume.geometry.spacing_mm
     pixel = (dy * dx) ** 0.5
     for patch_mm in (config.noise_patch_mm, 0.67 * config.noise_patch_mm):
-        pairs = [_local_variances(s, pixel, patch_mm, config.soft_tissue_hu) for s in slices]
-        large, small = (np.concatenate([p[k] for p in pairs]) for k in (0, 1))
+        found = [_patches(s, pixel, patch_mm, config.soft_tissue_hu) for s in slices]
+        large, corrected = (np.concatenate([getattr(f, k) for f in found]) for k in ("variance", "corrected"))
         if large.size >= config.noise_min_patches:
-            return _extrapolated_sd(large, small)
+            return _extrapolated_sd(large, corrected)
     return None
+
+
+def noise_map(volume: CTVolume, *, config: QualityConfig | None = None) -> NoiseMap | None:
+    """Return the noise of single voxels in coarse blocks; None when no block holds homogeneous soft tissue.
+
+    A block's figure is the lower quartile of its patches, because anatomy within a patch only adds to the SD.
+    """
+    config = config or QualityConfig()
+    places = sampled_slices(volume, config.sampled_slices)
+    g = volume.geometry
+    pixel = (g.spacing_mm[1] * g.spacing_mm[2]) ** 0.5
+    shape = (len(places), *(max(1, round(n / config.noise_block_mm)) for n in g.extent_mm[1:]))
+    blocks = np.full(shape, np.nan, np.float32)
+    for row, z in zip(blocks, places, strict=True):
+        _fill_blocks(row, _patches(volume.hu[z], pixel, config.noise_patch_mm, config.soft_tissue_hu), volume)
+    if not np.isfinite(blocks).any():
+        return None
+    return NoiseMap(g, np.asarray(places), blocks)
+
+
+def _fill_blocks(row: _Array, patches: _Patches, volume: CTVolume) -> None:
+    """Write the lower quartile of the patches' SD into each block of one slice that holds enough of them."""
+    if patches.y.size == 0:
+        return
+    height, width = volume.geometry.shape[1:]
+    block = (patches.y * row.shape[0] // height) * row.shape[1] + patches.x * row.shape[1] // width
+    order = np.argsort(block, kind="stable")
+    sd = np.sqrt(np.maximum(patches.corrected, 0.0))[order]
+    numbers, starts = np.unique(block[order], return_index=True)
+    for number, values in zip(numbers, np.split(sd, starts[1:]), strict=True):
+        if values.size >= _MIN_PER_BLOCK:
+            row.flat[number] = np.percentile(values, 25)
 
 
 def _odd(value: float) -> int:
@@ -66,10 +102,20 @@ def _variance(image: _Array, side: int) -> _Array:
     return np.asarray(_box(image * image, side) - _box(image, side) ** 2)
 
 
-def _local_variances(
+@dataclass(frozen=True, slots=True)
+class _Patches:
+    """Homogeneous soft-tissue patches of one slice: centre pixels, variance, and that of an endless patch."""
+
+    y: npt.NDArray[np.intp]
+    x: npt.NDArray[np.intp]
+    variance: _Variances
+    corrected: _Variances
+
+
+def _patches(
     slice_hu: npt.NDArray[np.int16], pixel_mm: float, patch_mm: float, soft_hu: tuple[float, float]
-) -> tuple[_Variances, _Variances]:
-    """Return variances in patches of `patch_mm` and of half that, at the same soft-tissue places."""
+) -> _Patches:
+    """Return variances in patches of `patch_mm`, corrected by those of half that at the same places."""
     low, high = soft_hu
     image = np.clip(slice_hu, *_CLIP_HU).astype(np.float32) - np.float32((low + high) / 2.0)
     smooth = _box(image, _odd(_PRESMOOTHING_MM / pixel_mm)) + (low + high) / 2.0
@@ -77,14 +123,15 @@ def _local_variances(
     side = _odd(patch_mm / pixel_mm)
     half = _odd(side / 2.0)
     if half >= side:  # pixels so large that both patches are one: nothing to extrapolate from
-        return np.zeros(0), np.zeros(0)
+        return _Patches(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0), np.zeros(0))
     whole = _box(soft, side)[::_STRIDE, ::_STRIDE] > 0.999
     large = _variance(image, side)[::_STRIDE, ::_STRIDE][whole]
     small = _variance(image, half)[::_STRIDE, ::_STRIDE][whole]
     # the ratio of the areas travels with the pair, so that both patch sizes extrapolate alike
     ratio = (side / half) ** 2
     corrected = large + (large - small) / (ratio - 1.0)
-    return large.astype(np.float64), corrected.astype(np.float64)
+    y, x = np.nonzero(whole)
+    return _Patches(y * _STRIDE, x * _STRIDE, large.astype(np.float64), corrected.astype(np.float64))
 
 
 def _log_mode(variances: _Variances) -> tuple[float, _Variances]:

@@ -23,8 +23,8 @@ _LUNG_HU = (-920.0, -700.0)
 _TISSUE_HU = (-150.0, 150.0)
 _FLAT_HU = 150.0  # a plateau whose 80 % range exceeds this is not one
 _POINTS_PER_SLICE = 300
-_FWHM_PER_SD = 2.3548
-_SD_10_TO_50 = 1.2816
+FWHM_PER_SD = 2.3548
+SD_10_TO_50 = 1.2816
 
 _Array = npt.NDArray[np.float64]
 
@@ -53,7 +53,7 @@ def edge_fwhm_mm(volume: CTVolume, *, config: QualityConfig | None = None) -> fl
     for (low, high), percentile in ((_AIR_HU, 50.0), (_LUNG_HU, 25.0)):
         chosen = sigma[(air > low) & (air <= high)]
         if chosen.size >= config.edge_min_profiles:
-            return float(_FWHM_PER_SD * np.percentile(chosen, percentile))
+            return float(FWHM_PER_SD * np.percentile(chosen, percentile))
     return None
 
 
@@ -61,7 +61,9 @@ def _slice_edges(volume: CTVolume, z: int, config: QualityConfig) -> tuple[_Arra
     """Return the dark level and the SD (mm) of every clean edge of one slice."""
     image = volume.hu[z].astype(np.float32)
     pixel = np.asarray(volume.geometry.spacing_mm[1:])
-    points, normals = _edge_points(volume, z, image, config)
+    points, normals, smear = edge_candidates(volume, z, reach_mm=_REACH_MM)
+    keep = smear < config.edge_max_smear_mm
+    points, normals = points[keep], normals[keep]
     if len(points) == 0:
         return np.zeros(0), np.zeros(0)
     t = np.arange(-_REACH_MM, _REACH_MM + _STEP_MM / 2, _STEP_MM)
@@ -70,14 +72,17 @@ def _slice_edges(volume: CTVolume, z: int, config: QualityConfig) -> tuple[_Arra
     return _widths(profiles.astype(np.float64), t)
 
 
-def _edge_points(
-    volume: CTVolume, z: int, image: npt.NDArray[np.float32], config: QualityConfig
-) -> tuple[_Array, _Array]:
-    """Return edge pixels (n, 2) and unit normals (n, 2), both [y, x], normals towards the dark side."""
+def edge_candidates(volume: CTVolume, z: int, *, reach_mm: float) -> tuple[_Array, _Array, _Array]:
+    """Return the edges of one slice that lie farther than `reach_mm` from its border.
+
+    Edge pixels (n, 2) and unit normals (n, 2), both [y, x], normals towards the dark side, and how far (mm) each edge
+    moves within one slice.
+    """
+    image = volume.hu[z].astype(np.float32)
     smooth = cv2.GaussianBlur(image, (0, 0), 1.0)
     tissue = (smooth > _EDGE_HU).astype(np.uint8)
     border = tissue.astype(bool) & ~cv2.erode(tissue, np.ones((3, 3), np.uint8)).astype(bool)
-    margin = int(np.ceil(_REACH_MM / min(volume.geometry.spacing_mm[1:]))) + 1
+    margin = int(np.ceil(reach_mm / min(volume.geometry.spacing_mm[1:]))) + 1
     inner = np.zeros_like(border)
     inner[margin:-margin, margin:-margin] = True
     y, x = np.nonzero(border & inner)
@@ -91,9 +96,9 @@ def _edge_points(
     above, below = min(z + 1, last), max(z - 1, 0)
     rise = volume.hu[above, y, x].astype(np.float32) - volume.hu[below, y, x].astype(np.float32)
     smear = np.abs(rise) / max(above - below, 1) / size  # how far the edge moves within one slice
-    keep = smear < config.edge_max_smear_mm
-    normals = -np.stack([gy / size, gx / size], axis=1)[keep]
-    return np.stack([y, x], axis=1)[keep].astype(np.float64), normals.astype(np.float64)
+    normals = -np.stack([gy / size, gx / size], axis=1)
+    points = np.stack([y, x], axis=1)
+    return points.astype(np.float64), normals.astype(np.float64), smear.astype(np.float64)
 
 
 def _widths(profiles: _Array, t: _Array) -> tuple[_Array, _Array]:
@@ -105,12 +110,12 @@ def _widths(profiles: _Array, t: _Array) -> tuple[_Array, _Array]:
         low, high = np.percentile(plateau, (10, 90), axis=1)
         clean &= high - low < _FLAT_HU
     profiles, dark, bright = profiles[clean], dark[clean], bright[clean]
-    t10 = _first_crossing(profiles, t, dark + 0.1 * (bright - dark))
-    t50 = _first_crossing(profiles, t, dark + 0.5 * (bright - dark))
-    return dark, (t10 - t50) / _SD_10_TO_50
+    t10 = first_crossing(profiles, t, dark + 0.1 * (bright - dark))
+    t50 = first_crossing(profiles, t, dark + 0.5 * (bright - dark))
+    return dark, (t10 - t50) / SD_10_TO_50
 
 
-def _first_crossing(profiles: _Array, t: _Array, level: _Array) -> _Array:
+def first_crossing(profiles: _Array, t: _Array, level: _Array) -> _Array:
     """Return where each profile, followed from the dark end, first reaches its level."""
     above = profiles >= level[:, None]
     k = above.shape[1] - 1 - np.argmax(above[:, ::-1], axis=1)
