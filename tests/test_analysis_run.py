@@ -46,7 +46,11 @@ class Rooms:
 def rooms(monkeypatch: pytest.MonkeyPatch) -> Rooms:
     rooms = Rooms()
     loaded = SimpleNamespace(
-        volume=make_volume(), loading=Loading(verdict="ok"), uid_digest="u" * 16, input_digest="i" * 16
+        volume=make_volume(),
+        loading=Loading(verdict="ok"),
+        uid="1.2.3",
+        uid_digest="u" * 16,
+        input_digest="i" * 16,
     )
 
     def volume_of(*args: Any, **_: object) -> dict[str, Measurement]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
+from PIL import Image
 
 from analysis_factory import make_analysis, make_mass, make_volume
 from paraspinal import saving
@@ -214,3 +215,33 @@ def test_a_refusal_that_cannot_be_placed_leaves_the_result(
     with pytest.raises(OutputError):
         saving.save_refusal(LoadError("No.", code="no", remedy="None."), out)
     assert contents(out) == before
+
+
+def test_contact_sheets_come_and_go_with_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = Image.new("RGB", (4, 4))
+    monkeypatch.setattr(saving, "contact_sheets", lambda *_: dict.fromkeys(saving.DEBUG_SHEETS, picture))
+    sheets = {f"debug/{name}.png" for name in ("skeleton", "soft", "spine")}
+    out = make_analysis().save(tmp_path / "out", debug_images=True)
+    assert contents(out).keys() == FILES | sheets
+    (out / "debug" / "mine.txt").write_text("kept")
+    make_analysis().save(out, force=True)
+    assert contents(out).keys() == FILES | {"debug/mine.txt"}
+    (out / "debug" / "mine.txt").unlink()
+    make_analysis().save(out, force=True, debug_images=True)
+    saving.save_refusal(LoadError("refused", code="not_ct", remedy="none"), out)
+    assert contents(out).keys() >= {f"{name}.superseded" for name in sheets}
+    make_analysis().save(out, force=True)
+    assert contents(out).keys() == FILES
+    assert not (out / "debug").exists()
+
+
+def test_a_failed_move_leaves_no_debug_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saving, "contact_sheets", lambda *_: {"soft": Image.new("RGB", (4, 4))})
+
+    def failing(_: object) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr(saving, "_move_all", failing)
+    with pytest.raises(OutputError):
+        make_analysis().save(tmp_path / "out", debug_images=True)
+    assert not (tmp_path / "out").exists()

@@ -293,6 +293,10 @@ class AnatomyResult(_Frozen):
     canal: Canal
     vertebrae: tuple[VertebraResult, ...] = Field(description="cranial first")
     organs: dict[str, OrganResult] = Field(description="by name")
+    sources: dict[str, str] = Field(
+        default_factory=dict,
+        description="the segmenter behind each structure: `classical`, `masks` or `totalsegmentator`",
+    )
 
 
 class KeySlice(_Frozen):

@@ -22,6 +22,7 @@ from paraspinal.anatomy import native_labels
 from paraspinal.dicomio.nifti import write_nifti
 from paraspinal.errors import AnalysisError, LoadError, OutputError
 from paraspinal.report import write_report
+from paraspinal.report.contact_sheet import contact_sheets
 from paraspinal.report.refusal import is_refusal, refusal_json
 from paraspinal.report.types import AnalysisLike
 from paraspinal.result import AnalysisResult
@@ -29,9 +30,13 @@ from paraspinal.volume import CTVolume, LabelArray
 
 RESULT_NAME = "result.json"
 REFUSAL_NAME = "refusal.json"
-_COMPANIONS = ("labels.json", "labels.nii.gz", "masses.nii.gz", "report.html")
+DEBUG_FOLDER = "debug"
+DEBUG_SHEETS = ("skeleton", "soft", "spine")
+_DEBUG_NAMES = tuple(f"{DEBUG_FOLDER}/{sheet}.png" for sheet in DEBUG_SHEETS)
+_COMPANIONS = ("labels.json", "labels.nii.gz", "masses.nii.gz", "report.html", *_DEBUG_NAMES)
 # No pattern such as *.json or *.nii.gz finds a file with this ending.
 _SUPERSEDED = ".superseded"
+_PNG_LEVEL = 3  # a fifth of the time of the default, a tenth more bytes
 
 
 def check_destination(folder: Path, *, force: bool) -> None:
@@ -74,8 +79,12 @@ def _check_free(folder: Path) -> None:
         )
 
 
-def save_analysis(analysis: AnalysisLike, folder: Path, *, force: bool = False) -> Path:
+def save_analysis(
+    analysis: AnalysisLike, folder: Path, *, force: bool = False, debug_images: bool = False
+) -> Path:
     """Write ``result.json`` and its companions into `folder` and return it.
+
+    With `debug_images` contact sheets of every structure go into its subfolder ``debug``.
 
     Raises
     ------
@@ -88,6 +97,8 @@ def save_analysis(analysis: AnalysisLike, folder: Path, *, force: bool = False) 
     with _staging(folder) as staged:
         _write_label_maps(analysis, staged)
         write_report(staged / "report.html", analysis)
+        if debug_images:
+            _write_sheets(analysis, staged / DEBUG_FOLDER)
         (staged / RESULT_NAME).write_text(result_json(analysis.result), encoding="utf-8")
         old = (RESULT_NAME, *_COMPANIONS)
         _move_into_place(staged, folder, clears=(*old, REFUSAL_NAME, *(name + _SUPERSEDED for name in old)))
@@ -167,24 +178,40 @@ def _move_into_place(
 
     Files named in `clears` go; those in `renames` get the ending of what is superseded.
     """
-    files = sorted((p for p in staged.iterdir() if p.is_file()), key=lambda p: p.name == RESULT_NAME)
+    files = sorted((p for p in staged.rglob("*") if p.is_file()), key=lambda p: p.name == RESULT_NAME)
+    names = {path: path.relative_to(staged) for path in files}
     for path in files:
         _sync(path)
     aside = staged / "replaced"
     aside.mkdir()
-    made = not folder.exists()
-    folder.mkdir(exist_ok=True)
+    made = _made_folders([folder, *(folder / parent for parent in _parents(names.values()))])
     gone = _present(folder, [*clears, *(name + _SUPERSEDED for name in renames)])
+    _made_folders(aside / parent for parent in _parents(Path(name) for name in gone))
     moves = [(folder / name, aside / name) for name in gone]
     moves += [(folder / name, folder / (name + _SUPERSEDED)) for name in renames]
-    moves += [(path, folder / path.name) for path in files]
+    moves += [(path, folder / names[path]) for path in files]
     try:
         _move_all(moves)
         _sync(folder)
     except BaseException:
-        if made:
-            folder.rmdir()
+        _remove_if_empty(made[::-1])
         raise
+    _remove_if_empty([folder / DEBUG_FOLDER])
+
+
+def _parents(names: Iterable[Path]) -> list[Path]:
+    """Return the subfolders that relative names lie in."""
+    return sorted({name.parent for name in names} - {Path()})
+
+
+def _made_folders(folders: Iterable[Path]) -> list[Path]:
+    """Make the folders that do not exist yet and return those."""
+    made = []
+    for path in folders:
+        if not path.exists():
+            path.mkdir()
+            made.append(path)
+    return made
 
 
 def _move_all(moves: list[tuple[Path, Path]]) -> None:
@@ -208,6 +235,15 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _write_sheets(analysis: AnalysisLike, folder: Path) -> None:
+    """Write the contact sheets; where there is no anatomy there is nothing to outline."""
+    if analysis.anatomy is None:
+        return
+    folder.mkdir()
+    for name, sheet in contact_sheets(analysis.volume, analysis.anatomy).items():
+        sheet.save(folder / f"{name}.png", compress_level=_PNG_LEVEL)
 
 
 def _write_label_maps(analysis: AnalysisLike, folder: Path) -> None:

@@ -36,7 +36,7 @@ def series_info(volume: CTVolume, quality: ScanQuality, *, uid_digest: str) -> S
         kvp=quality.kvp,
         kernel=a.kernel,
         exposure_mas=a.exposure_mas,
-        reconstruction=a.reconstruction,
+        reconstruction=quality.reconstruction,
         contrast_phase=quality.contrast_phase,
         contrast_evidence=quality.contrast_evidence,
         manufacturer=a.manufacturer,
@@ -56,7 +56,14 @@ def anatomy_result(anatomy: Anatomy, measurements: Mapping[str, Measurements]) -
             )
             for name, o in anatomy.organs.items()
         },
+        sources=_sources(anatomy),
     )
+
+
+def _sources(anatomy: Anatomy) -> dict[str, str]:
+    """Name the segmenter of every structure: the built-in one where nothing else is said."""
+    names = {*anatomy.masks, *anatomy.organs, "vertebrae"} - {"padding"}
+    return {name: anatomy.sources.get(name, "classical") for name in sorted(names)}
 
 
 def _vertebra(vertebra: Vertebra, measurements: Measurements) -> VertebraResult:

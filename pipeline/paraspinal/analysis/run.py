@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from paraspinal.analysis.identifiers import with_identifiers
 from paraspinal.analysis.outcome import decide_outcome, not_assessed_sentences, orientation_doubt
 from paraspinal.analysis.stages import Judged, Measured, Survey, judge, measure_all, survey
 from paraspinal.analysis.types import Analysis
+from paraspinal.anatomy.segmenters import check_segmenter, parse_segmenter, run_segmenter
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import Config, load_config
 from paraspinal.loading import LoadedSeries
@@ -28,6 +30,9 @@ def analyze(
     config: Config | str | Path | None = None,
     policy: Literal["strict", "repair"] | None = None,
     identifiers: bool = False,
+    anatomy: str = "classical",
+    anatomy_names: str | Path | None = None,
+    set_levels: Mapping[str, float] | None = None,
     progress: Progress | None = None,
 ) -> Analysis:
     """Analyse one CT series.
@@ -45,6 +50,15 @@ def analyze(
         Refuse a defective series, or repair what is geometrically certain; the configuration says without it.
     identifiers : bool
         Write the Series Instance UID and those of the key slices into the result beside their digests.
+    anatomy : str
+        Who segments: ``"classical"`` (built in), ``"masks:PATH"`` (made elsewhere: a label map, a folder of masks,
+        DICOM SEG or RTSTRUCT) or ``"totalsegmentator"`` (an installed one; ``"totalsegmentator:fast"`` takes its 3 mm
+        model). The built-in segmenter fills what the others lack.
+    anatomy_names : str or Path, optional
+        Names file for the numbers of a label map.
+    set_levels : mapping of str to float, optional
+        {vertebra: LPS z in mm} that the user knows, such as ``{"T9": -412.5}``; the built-in segmenter's naming
+        follows it, and the result says so.
     progress : callable, optional
         Called with the name of every stage as it begins, and of longer steps within one.
 
@@ -59,6 +73,9 @@ def analyze(
         If the input is refused.
     ConfigError
         If the configuration or the model is not valid.
+    UsageError
+        If masks cannot be taken or do not fit the CT, TotalSegmentator is not installed, or the levels that were
+        set contradict each other or lie outside the scan.
     AnalysisError
         If a stage fails on an accepted input, or computes no finite number.
     """
@@ -68,12 +85,19 @@ def analyze(
             update={"loading": settings.loading.model_copy(update={"policy": policy})}
         )
     model = differential.load_model(settings.differential.model)
+    segmenter = parse_segmenter(anatomy, names=anatomy_names)
+    masks = check_segmenter(segmenter)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     clock = StageClock(progress)
     with clock.stage("loading"):
         loaded = loading.load_series(Path(path), series=series, config=settings.loading, progress=clock.step)
     doubt = None if settings.outcome.trust_orientation else orientation_doubt(loaded.loading)
-    scan = survey(loaded.volume, settings, clock, doubt=doubt)
+    if segmenter.kind == "totalsegmentator" and doubt is None:
+        with clock.stage("totalsegmentator"):
+            masks = run_segmenter(segmenter, loaded.volume)
+    scan = survey(
+        loaded.volume, settings, clock, doubt=doubt, given=masks, set_levels=set_levels, series_uid=loaded.uid
+    )
     with clock.stage("measurements"):
         measured = measure_all(scan, settings)
     with clock.stage("differential"):

@@ -9,6 +9,8 @@ from paraspinal import anatomy, differential, masses, measure, quality
 from paraspinal.analysis.assemble import mass_result
 from paraspinal.analysis.clock import StageClock
 from paraspinal.analysis.finite import check_finite
+from paraspinal.anatomy.mask_apply import apply_structures
+from paraspinal.anatomy.mask_types import StructureSet
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import Config
 from paraspinal.errors import AnalysisError
@@ -37,24 +39,48 @@ class Survey:
         return (*(self.anatomy.notes if self.anatomy else ()), *self.search.notes)
 
 
-def survey(volume: CTVolume, config: Config, clock: StageClock, *, doubt: str | None = None) -> Survey:
+def survey(
+    volume: CTVolume,
+    config: Config,
+    clock: StageClock,
+    *,
+    doubt: str | None = None,
+    given: StructureSet | None = None,
+    set_levels: Mapping[str, float] | None = None,
+    series_uid: str | None = None,
+) -> Survey:
     """Find anatomy, quality and masses; no masses are searched beside a spine too short to judge.
 
-    With a `doubt` about the volume as a whole (its orientation) no anatomy is sought.
+    With a `doubt` about the volume as a whole (its orientation) no anatomy is sought. Structures that are `given`
+    by another segmenter take the place of the built-in ones; `series_uid` is compared with what they refer to.
+    `set_levels` fixes the names of vertebrae, against any other opinion.
     """
     found: Anatomy | None = None
     failure = doubt
     with clock.stage("anatomy"):
         try:
             if doubt is None:
-                found = anatomy.segment_anatomy(volume, config=config.anatomy, progress=clock.step)
+                found = anatomy.segment_anatomy(
+                    volume,
+                    config=config.anatomy,
+                    given=given,
+                    set_levels=set_levels,
+                    progress=clock.step,
+                )
         except AnalysisError as error:
             failure = f"No spine could be traced: {error.message}"
+        if found is not None and given is not None:
+            found = apply_structures(
+                found,
+                given,
+                volume,
+                series_uid=series_uid,
+                levels_fixed=bool(set_levels),
+                config=config.anatomy,
+            )
     with clock.stage("quality"):
-        lumen = None
-        if found is not None:
-            lumen = measure.measure_aortic_lumen(volume, found, config=config.measure).value
-        scan_quality = quality.assess_quality(volume, aortic_lumen_hu=lumen, config=config.quality)
+        lumens = None if found is None else measure.read_lumens(volume, found, config=config.measure)
+        scan_quality = quality.assess_quality(volume, lumens=lumens, config=config.quality)
     length = 0.0 if found is None else traced_spine_mm(found)
     search = NOTHING_SEARCHED
     if found is not None and length >= config.anatomy.min_spine_mm:

@@ -65,7 +65,7 @@ class Analysis:
             ) from error
         return pd.DataFrame([row._asdict() for row in measurement_rows(self.result)])
 
-    def save(self, folder: str | Path, *, force: bool = False) -> Path:
+    def save(self, folder: str | Path, *, force: bool = False, debug_images: bool = False) -> Path:
         """Write the output folder of ``docs/results.md`` and return it.
 
         Parameters
@@ -74,13 +74,15 @@ class Analysis:
             Appears complete or not at all; other files in it are left alone.
         force : bool
             Replace an existing result.
+        debug_images : bool
+            Write contact sheets of every structure into the subfolder ``debug``.
 
         Raises
         ------
         OutputError
             If the folder holds a result and `force` is False, or cannot be written.
         """
-        return save_analysis(self, Path(folder), force=force)
+        return save_analysis(self, Path(folder), force=force, debug_images=debug_images)
 
     def _repr_html_(self) -> str:
         return html_table(self.result)

@@ -18,6 +18,25 @@ _ANGLES = 96
 _NEAREST_WALL = 18  # voxels; nothing nearer to the middle of the chest is chest wall
 
 
+_STERNUM_SIDE_MM, _STERNUM_FRONT_MM = 35.0, 100.0
+"""The sternum lies this close to the midline and this far before the canal; farther out contrast in bowel may."""
+
+
+def chest_wall(ribs: BoolArray, thin: BoolArray, trace: CanalTrace, grid: Geometry) -> BoolArray:
+    """Return the bone that bounds the chest: the followed ribs, and the sternum.
+
+    Other thin bone (scapula, arms, pelvis, contrast in bowel) is no wall; where no rib was followed there is none.
+    """
+    if not ribs.any():
+        return ribs.copy()
+    _, ny, nx = ribs.shape
+    middle = trace.at(np.arange(len(ribs))) * np.asarray(grid.spacing_mm[1:])
+    near = np.abs(np.arange(nx) * grid.spacing_mm[2] - middle[:, 1:]) < _STERNUM_SIDE_MM
+    front = middle[:, :1] - np.arange(ny) * grid.spacing_mm[1] > _STERNUM_FRONT_MM
+    above = np.arange(len(ribs)) >= int(np.flatnonzero(ribs.any(axis=(1, 2)))[0])
+    return np.asarray(ribs | (thin & front[:, :, None] & near[:, None, :] & above[:, None, None]))
+
+
 def inside_cage(
     ribs: BoolArray,
     lungs: BoolArray,
@@ -32,7 +51,7 @@ def inside_cage(
     Parameters
     ----------
     ribs, lungs, body : ndarrays, [z, y, x]
-        Thin bone outside the column, aerated lung, and the body. The wall lies beyond the outermost lung of a ray,
+        Bone of the wall (`chest_wall`), aerated lung, and the body. The wall lies beyond the outermost lung of a ray,
         so enhanced vessels of the lung are not taken for it.
     """
     _, ny, nx = ribs.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from paraspinal.anatomy.grid import average_onto
 from paraspinal.volume import BoolArray, CTVolume, Geometry, Index3, Region
@@ -22,10 +23,31 @@ _NEAR_END_MM = 2.0
 
 
 def padding_on(volume: CTVolume, grid: Geometry) -> BoolArray:
-    """Return the voxels of `grid` of which most lies outside the reconstructed field, [z, y, x]."""
-    if volume.padding is None:
+    """Return the voxels of `grid` of which most lies outside the reconstructed field, [z, y, x].
+
+    A round field that no padding value marks shows itself by what lies outside the circle: one and the same value in
+    every voxel. Where that is plain air nothing is lost by calling it not reconstructed: no tissue lies there.
+    """
+    if volume.padding is not None and volume.padding.any():
+        return average_onto(volume.padding.view(np.uint8), grid) > 0.5
+    outside = _outside_the_circle(volume.geometry.shape)
+    if not outside.any() or not _one_value(volume.hu[:, outside]):
         return np.zeros(grid.shape, bool)
-    return average_onto(volume.padding.view(np.uint8), grid) > 0.5
+    whole = np.broadcast_to(outside[None].view(np.uint8), volume.geometry.shape)
+    return average_onto(whole, grid) > 0.5
+
+
+def _outside_the_circle(shape: Index3) -> npt.NDArray[np.bool_]:
+    """Pixels (y, x) outside the circle that a square field holds; none of a field that is not square."""
+    _, ny, nx = shape
+    if ny != nx:
+        return np.zeros((ny, nx), bool)
+    y, x = np.mgrid[:ny, :nx] - (nx - 1) / 2.0
+    return np.asarray(np.hypot(y, x) > nx / 2.0 + 1.0)
+
+
+def _one_value(values: npt.NDArray[np.int16]) -> bool:
+    return bool(values.min() == values.max())
 
 
 def cut_sides(

@@ -67,23 +67,25 @@ class HalvedGrid:
     fine_shape: tuple[int, int, int]
     geometry: Geometry
 
-    def _blocks(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        pad = [(0, n % 2) for n in self.fine_shape]
-        padded = np.pad(array, pad, mode="edge")
-        z, y, x = (n // 2 for n in padded.shape)
-        return padded.reshape(z, 2, y, 2, x, 2)
+    def _corners(self, array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """Return the eight voxels of every 2×2×2 block as arrays of the coarse shape."""
+        padded = np.pad(array, [(0, n % 2) for n in self.fine_shape], mode="edge")
+        return [padded[z::2, y::2, x::2] for z in (0, 1) for y in (0, 1) for x in (0, 1)]
 
     def mean(self, values: Float32Volume) -> Float32Volume:
         """Mean of each 2×2×2 block."""
-        return np.asarray(self._blocks(values).mean(axis=(1, 3, 5)), np.float32)
+        return np.asarray(sum(self._corners(values)) / np.float32(8.0), np.float32)
 
     def any(self, mask: BoolArray) -> BoolArray:
         """Blocks with any voxel of the mask."""
-        return np.asarray(self._blocks(mask).any(axis=(1, 3, 5)))
+        return np.asarray(np.logical_or.reduce(self._corners(mask)))
 
     def most(self, mask: BoolArray) -> BoolArray:
         """Blocks with at least half their voxels in the mask."""
-        return np.asarray(self._blocks(mask).mean(axis=(1, 3, 5)) >= 0.5)
+        count = np.zeros(self.geometry.shape, np.uint8)
+        for corner in self._corners(mask):
+            count += corner.view(np.uint8)
+        return np.asarray(count >= 4)
 
     def back(self, mask: BoolArray) -> BoolArray:
         """Spread a coarse mask over the fine grid."""

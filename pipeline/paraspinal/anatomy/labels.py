@@ -11,18 +11,30 @@ from paraspinal.anatomy.coordinates import SpineCoordinates
 from paraspinal.anatomy.discs import DiscBorders
 from paraspinal.anatomy.levels import UNCERTAIN_NUMBERS, VERTEBRA_NUMBERS
 from paraspinal.anatomy.straighten import SpineFrame
-from paraspinal.anatomy.types import Vertebra
+from paraspinal.anatomy.types import RIB_NUMBERS, UNCERTAIN_RIB_NUMBERS, Vertebra
 from paraspinal.volume import BoolArray, Geometry, LabelMap
 
 STRUCTURE_NUMBERS = {
     "spleen": 1,
+    "kidney_right": 2,
+    "kidney_left": 3,
     "liver": 5,
     "aorta": 52,
+    "autochthon_left": 86,
+    "autochthon_right": 87,
     "canal": 200,
     "lung_left": 201,
     "lung_right": 202,
     "ribs": 203,
     "disc": 204,
+    "effusion_left": 205,
+    "effusion_right": 206,
+    "psoas_left": 207,
+    "psoas_right": 208,
+    "airway": 209,
+    "heart": 236,
+    "prevertebral": 237,
+    "diaphragm": 238,
 }
 """Numbers of what is no vertebra; our own structures start at 200. Later entries win where structures meet."""
 
@@ -30,9 +42,15 @@ LABEL_NAMES: dict[int, str] = {
     **{number: name for name, number in STRUCTURE_NUMBERS.items()},
     **{number: f"vertebrae_{label}" for label, number in VERTEBRA_NUMBERS.items()},
     **{number: f"vertebra_of_uncertain_level_{k + 1}" for k, number in enumerate(UNCERTAIN_NUMBERS)},
+    **RIB_NUMBERS,
+    **UNCERTAIN_RIB_NUMBERS,
 }
 
-_ORDER = ("lung_left", "lung_right", "liver", "spleen", "ribs", "aorta", "vertebrae", "canal")
+_ORDER = (
+    *("prevertebral", "heart", "diaphragm", "effusion_left", "effusion_right", "airway"),
+    *("psoas_left", "psoas_right", "autochthon_left", "autochthon_right", "kidney_left", "kidney_right"),
+    *("lung_left", "lung_right", "liver", "spleen", "ribs", "aorta", "vertebrae", "canal"),
+)
 """Painting order: the last one wins."""
 
 _DISC_HALF_MM = 2.5
@@ -57,12 +75,16 @@ def assemble_labels(
     where: SpineCoordinates,
     borders: DiscBorders,
     grid: Geometry,
+    *,
+    ribs: npt.NDArray[np.uint16] | None = None,
 ) -> LabelMap:
-    """Paint all structures into one exclusive map of the working grid."""
+    """Paint all structures into one exclusive map of the working grid; `ribs` holds the numbers of the ribs."""
     data = np.zeros(grid.shape, np.uint16)
     for name in _ORDER:
         if name == "vertebrae":
             _paint_vertebrae(data, masks, numbers, where, borders)
+        elif name == "ribs" and ribs is not None:
+            data[ribs > 0] = ribs[ribs > 0]
         elif name in masks:
             data[masks[name]] = STRUCTURE_NUMBERS[name]
     return LabelMap(data, grid, LABEL_NAMES)

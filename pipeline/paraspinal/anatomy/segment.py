@@ -9,23 +9,31 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from paraspinal.anatomy.aorta import aorta_mask, track_aorta
 from paraspinal.anatomy.bodies import ColumnOutline, column_mask, trace_column
-from paraspinal.anatomy.body import Airspaces, segment_body, segment_lungs, split_lungs
-from paraspinal.anatomy.cage import inside_cage
+from paraspinal.anatomy.body import segment_body
+from paraspinal.anatomy.cage import chest_wall, inside_cage
 from paraspinal.anatomy.canal import CanalTrace, canal_mask, trace_spinal_canal
+from paraspinal.anatomy.chest import find_chest
 from paraspinal.anatomy.coordinates import SpineCoordinates, spine_coordinates
 from paraspinal.anatomy.discs import DiscBorders, find_disc_borders, spine_signals
 from paraspinal.anatomy.extent import cut_sides, padding_on
-from paraspinal.anatomy.grid import Float32Volume, halved, to_working_grid, working_grid
+from paraspinal.anatomy.grid import Float32Volume, to_working_grid, working_grid
 from paraspinal.anatomy.labels import assemble_labels, vertebra_numbers
-from paraspinal.anatomy.levels import LABELS, LevelEvidence
+from paraspinal.anatomy.levels import LABELS, LevelEvidence, Naming, naming_posterior, unusual_plans
+from paraspinal.anatomy.lungs import Airspaces, segment_lungs, split_lungs
+from paraspinal.anatomy.mask_apply import paint_given, source_of
+from paraspinal.anatomy.mask_canal import guided_canal
+from paraspinal.anatomy.mask_types import StructureSet
 from paraspinal.anatomy.morphology import dilate
-from paraspinal.anatomy.organs import even_tissue, find_liver, find_spleen, refine_organ
-from paraspinal.anatomy.ribs import RibCage, find_ribs, thin_bone
+from paraspinal.anatomy.rib_instances import find_rib_tracks
+from paraspinal.anatomy.rib_names import name_ribs
+from paraspinal.anatomy.ribs import bone_contrast, thin_bone
+from paraspinal.anatomy.set_levels import with_set_levels
+from paraspinal.anatomy.soft_organs import find_soft_organs
 from paraspinal.anatomy.straighten import SpineFrame, spine_frame
 from paraspinal.anatomy.types import Anatomy, Organ, Vertebra
 from paraspinal.anatomy.vertebrae import name_vertebrae, read_level_evidence
+from paraspinal.anatomy.vessels import find_aorta
 from paraspinal.config import AnatomyConfig
 from paraspinal.errors import AnalysisError
 from paraspinal.volume import BoolArray, CTVolume, Geometry, Index3, Region
@@ -43,10 +51,16 @@ class _Spine:
     outline: ColumnOutline
     borders: DiscBorders
     column: BoolArray
+    guided: bool = False
 
 
 def segment_anatomy(
-    volume: CTVolume, *, config: AnatomyConfig | None = None, progress: Progress | None = None
+    volume: CTVolume,
+    *,
+    config: AnatomyConfig | None = None,
+    given: StructureSet | None = None,
+    set_levels: Mapping[str, float] | None = None,
+    progress: Progress | None = None,
 ) -> Anatomy:
     """Segment body, lungs, canal, vertebrae with names, ribs, aorta, liver and spleen.
 
@@ -54,11 +68,17 @@ def segment_anatomy(
     ----------
     volume : CTVolume
         HU int16 [z, y, x], canonical order.
+    given : StructureSet, optional
+        Structures of another segmenter; of these only cord or canal are used here (see `mask_apply` for the rest).
+    set_levels : mapping of str to float, optional
+        {vertebra: LPS z in mm} that a user knows; they fix the naming.
 
     Raises
     ------
     AnalysisError
         ``no_spine`` when no spinal canal of ``min_spine_mm`` can be traced.
+    UsageError
+        If a set level lies outside the traced spine, or two contradict each other.
     """
     config = config or AnatomyConfig()
     tell = progress or (lambda _: None)
@@ -66,16 +86,20 @@ def segment_anatomy(
     hu = to_working_grid(volume, grid)
     padding = padding_on(volume, grid)
     tell("body and spinal canal")
-    body = segment_body(hu, grid, config=config) & ~padding
+    found_body = segment_body(hu, grid, config=config)
+    body = found_body.trunk & ~padding
     bone = (hu > config.bone_threshold_hu) & body
-    spine = _trace_spine(hu, bone, body, grid, config=config)
+    spine = _trace_spine(hu, bone, body, grid, given=given, config=config)
     tell("lungs and ribs")
     air = segment_lungs(hu, body, spine.where, grid, config=config)
-    ribs = find_ribs(hu, spine.where, grid, config=config)
+    contrast = bone_contrast(hu, grid, config=config)
+    tracks = find_rib_tracks(
+        hu, contrast, body, padding, spine.trace, spine.where, spine.borders, grid, config=config
+    )
     tell("vertebral levels")
     evidence = read_level_evidence(
         spine.borders,
-        ribs,
+        tracks,
         bone,
         air.lungs,
         padding,
@@ -85,16 +109,28 @@ def segment_anatomy(
         grid,
         config=config,
     )
+    evidence = with_set_levels(evidence, spine.borders, spine.frame, grid, set_levels or {}, config=config)
+    posterior = naming_posterior(evidence)
     vertebrae = name_vertebrae(spine.borders, evidence, spine.frame, grid, config=config)
+    ribs, rib_labels = name_ribs(
+        tracks, posterior, hu, bone, spine.column, spine.borders, spine.frame, spine.where, grid, config=config
+    )
     tell("vessels and organs")
-    masks = _soft_structures(hu, body, bone, air, ribs, spine, vertebrae, grid, config=config)
-    masks["padding"] = padding
-    found, states = _liver_and_spleen(hu, masks, spine.where, grid, config=config)
+    thin = thin_bone(hu, contrast, grid, config=config)
+    masks = _soft_structures(hu, body, bone, thin, air, rib_labels > 0, spine, vertebrae, grid, config=config)
+    masks |= {"padding": padding, "arms": found_body.arms}
+    chest, chest_states = find_chest(
+        hu, masks, air.carina_z, spine.trace, where=spine.where, grid=grid, config=config
+    )
+    masks |= chest
+    found, states = find_soft_organs(hu, masks, thin, spine.trace, vertebrae, grid, config=config)
     masks |= found
     organs = {name: _simple(masks, name, config=config) for name in ("lung_left", "lung_right", "aorta")}
-    organs |= {name: _cut(organ, masks, name, config=config) for name, organ in states.items()}
+    organs |= {
+        name: _cut(organ, masks, name, config=config) for name, organ in (chest_states | states).items()
+    }
     numbers = vertebra_numbers(spine.where, spine.borders, vertebrae, spine.frame)
-    labels = assemble_labels(masks, numbers, spine.where, spine.borders, grid)
+    labels = assemble_labels(masks, numbers, spine.where, spine.borders, grid, ribs=rib_labels)
     points = np.column_stack([np.arange(spine.trace.first, spine.trace.last + 1), spine.trace.points_yx])
     return Anatomy(
         geometry=grid,
@@ -106,11 +142,15 @@ def segment_anatomy(
         organs=organs,
         spine=spine.where,
         spine_length_mm=spine.frame.length_mm,
-        notes=_notes(vertebrae, spine.borders, evidence),
+        notes=_notes(spine.borders, evidence, posterior),
+        ribs=ribs,
+        sources={"canal": source_of(given)} if spine.guided and given is not None else {},
     )
 
 
-def _notes(vertebrae: tuple[Vertebra, ...], borders: DiscBorders, evidence: LevelEvidence) -> tuple[str, ...]:
+def _notes(
+    borders: DiscBorders, evidence: LevelEvidence, posterior: tuple[Naming, ...]
+) -> tuple[str, ...]:
     notes = []
     if not np.isfinite(evidence.rib).any():
         notes.append(
@@ -118,13 +158,27 @@ def _notes(vertebrae: tuple[Vertebra, ...], borders: DiscBorders, evidence: Leve
         )
     if len(borders.s_mm) - 1 > len(LABELS):
         notes.append("More vertebrae were found than have names; those at the end are left out.")
+    notes += [
+        f"The count of ribs or lumbar vertebrae may be unusual: {name} ({share:.0%})."
+        for name, share in unusual_plans(posterior).items()
+    ]
+    notes += [f"{label} was set by the user." for label in evidence.fixed.values()]
     return tuple(notes)
 
 
 def _trace_spine(
-    hu: Float32Volume, bone: BoolArray, body: BoolArray, grid: Geometry, *, config: AnatomyConfig
+    hu: Float32Volume,
+    bone: BoolArray,
+    body: BoolArray,
+    grid: Geometry,
+    *,
+    given: StructureSet | None,
+    config: AnatomyConfig,
 ) -> _Spine:
     trace = trace_spinal_canal(hu, bone, body, grid, config=config)
+    guided = False
+    if given is not None:
+        trace, guided = guided_canal(trace, given, grid, min_mm=config.min_spine_mm)
     if trace is None:
         raise AnalysisError(
             "No spinal canal was found.",
@@ -137,15 +191,16 @@ def _trace_spine(
     borders = find_disc_borders(spine_signals(hu, frame, grid), config=config)
     column = np.zeros(grid.shape, bool)
     column[where.box] = column_mask(outline, frame, where)
-    return _Spine(trace, frame, where, outline, borders, column)
+    return _Spine(trace, frame, where, outline, borders, column, guided)
 
 
 def _soft_structures(
     hu: Float32Volume,
     body: BoolArray,
     bone: BoolArray,
+    thin: BoolArray,
     air: Airspaces,
-    ribs: RibCage,
+    ribs: BoolArray,
     spine: _Spine,
     vertebrae: tuple[Vertebra, ...],
     grid: Geometry,
@@ -153,98 +208,43 @@ def _soft_structures(
     config: AnatomyConfig,
 ) -> dict[str, BoolArray]:
     where = spine.where
-    aorta = _aorta(hu, spine, vertebrae, grid, config=config)
+    aorta = find_aorta(
+        hu,
+        body,
+        spine.column,
+        air,
+        spine.frame,
+        where,
+        spine.outline,
+        spine.borders,
+        vertebrae,
+        grid,
+        config=config,
+    )
     midline = spine.trace.at(np.arange(grid.shape[0]))[:, 1]
-    left, right = split_lungs(air.lungs, midline)
+    left, right = split_lungs(air.lungs, midline, grid)
     zone = np.zeros(grid.shape, bool)
     zone[where.box] = (np.abs(where.left) < config.rib_cut_mm) & (where.anterior < 45.0)
-    thin = thin_bone(hu, grid, config=config)
-    cage = inside_cage(
-        thin & ~zone & ~dilate(aorta, 4.0, grid.spacing_mm), air.lungs, body, spine.trace, grid, config=config
-    )
+    wall = chest_wall(ribs & ~zone, thin & ~dilate(aorta, 4.0, grid.spacing_mm), spine.trace, grid)
+    cage = inside_cage(wall, air.lungs, body, spine.trace, grid, config=config)
     canal = canal_mask(spine.trace, bone, grid, config=config)
     column = spine.column & ~canal
-    rib_mask = np.zeros(grid.shape, bool)
-    rib_mask[where.box] = ribs.mask & (where.s > _lowest_thoracic(vertebrae) - 60.0)
     masks = {
         "body": body,
         "lungs": air.lungs,
         "lung_left": left,
         "lung_right": right,
         "gas": air.other_gas,
+        "airway": air.airway,
         "bone": bone,
         "canal": canal,
         "column": column,
-        "ribs": rib_mask,
+        "ribs": ribs,
         "thoracic_cavity": cage,
     }
     if aorta.any():
         masks["aorta"] = aorta
-    # The muscles of the back are as even and as dense as an organ.
-    back = np.zeros(grid.shape, bool)
-    back[where.box] = (where.anterior < -12.0) & (np.abs(where.left) < 62.0)
-    excluded = bone | column | air.lungs | dilate(aorta | thin, 2.0, grid.spacing_mm) | back
-    return masks | {"no_organ": excluded}
-
-
-def _aorta(
-    hu: Float32Volume,
-    spine: _Spine,
-    vertebrae: tuple[Vertebra, ...],
-    grid: Geometry,
-    *,
-    config: AnatomyConfig,
-) -> BoolArray:
-    """Mask of the aorta, cut above T4 where the level is known (the arch leaves the spine there)."""
-    mask = np.zeros(grid.shape, bool)
-    track = track_aorta(hu, spine.frame, spine.outline, grid, config=config)
-    if track is None:
-        return mask
-    mask[spine.where.box] = aorta_mask(track, hu, spine.where, config=config)
-    for vertebra in vertebrae:
-        if vertebra.label == "T4":  # by arc length: slices of an oblique volume do not follow the levels
-            top = float(spine.borders.s_mm[spine.borders.s_mm > vertebra.s_mm].min())
-            mask[spine.where.box] &= spine.where.s <= top
-    return mask
-
-
-def _liver_and_spleen(
-    hu: Float32Volume,
-    seen: dict[str, BoolArray],
-    where: SpineCoordinates,
-    grid: Geometry,
-    *,
-    config: AnatomyConfig,
-) -> tuple[dict[str, BoolArray], dict[str, Organ]]:
-    """Find both on a grid of twice the spacing, which is fine enough for organs, and refine the border."""
-    coarse = halved(grid)
-    half = where.halved()
-    body, excluded = seen["body"], seen.pop("no_organ")
-    tissue = even_tissue(
-        coarse.mean(hu),
-        coarse.most(body),
-        coarse.any(excluded),
-        coarse.most(seen["padding"]),
-        coarse.geometry,
-        config=config,
-    )
-    liver = find_liver(tissue, half, coarse.geometry, config=config)
-    cage = coarse.most(seen["thoracic_cavity"])
-    spleen = find_spleen(tissue, cage, liver.mask, half, coarse.geometry, config=config)
-    masks: dict[str, BoolArray] = {}
-    for name, found in (("liver", liver), ("spleen", spleen)):
-        if found.mask is not None:
-            free = body & ~excluded
-            for other in masks.values():
-                free &= ~other
-            masks[name] = refine_organ(coarse.back(found.mask), hu, free, grid, config=config)
-    return masks, {"liver": liver.organ, "spleen": spleen.organ}
-
-
-def _lowest_thoracic(vertebrae: tuple[Vertebra, ...]) -> float:
-    """Arc length of the lowest vertebra that may bear ribs; the pelvis below is bone that reaches far, too."""
-    thoracic = [v.s_mm for v in vertebrae if v.label.startswith("T")]
-    return min(thoracic, default=min((v.s_mm for v in vertebrae), default=0.0))
+    return masks
 
 
 def _simple(masks: Mapping[str, BoolArray], name: str, *, config: AnatomyConfig) -> Organ:
@@ -273,7 +273,8 @@ def _shape(mask: BoolArray) -> Index3:
 
 def native_labels(anatomy: Anatomy, volume: CTVolume) -> npt.NDArray[np.uint16]:
     """Return the label map on the native grid, [z, y, x] in canonical order (nearest working voxel)."""
-    return np.asarray(to_native(anatomy.labels.data, anatomy.geometry, volume.geometry))
+    native = np.asarray(to_native(anatomy.labels.data, anatomy.geometry, volume.geometry))
+    return paint_given(native, anatomy.given, volume.geometry)
 
 
 def to_native(data: npt.NDArray[np.uint16], grid: Geometry, native: Geometry) -> npt.NDArray[np.uint16]:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from paraspinal.anatomy.coordinates import SpineCoordinates
 from paraspinal.anatomy.levels import UNCERTAIN_NUMBERS
-from paraspinal.result import Presence
+from paraspinal.anatomy.mask_types import StructureMask
+from paraspinal.result import Presence, Side
 from paraspinal.volume import BoolArray, FloatArray, Geometry, LabelMap
 
 
@@ -40,6 +41,40 @@ class Vertebra:
         return self.number in UNCERTAIN_NUMBERS
 
 
+RIB_NUMBERS: dict[int, str] = {
+    **{91 + n: f"rib_left_{n}" for n in range(1, 13)},
+    **{103 + n: f"rib_right_{n}" for n in range(1, 13)},
+}
+"""Label-map numbers of ribs (TotalSegmentator's `total` task)."""
+
+UNCERTAIN_RIB_NUMBERS: dict[int, str] = {
+    **{240 + k: f"rib_left_of_uncertain_level_{k + 1}" for k in range(12)},
+    **{252 + k: f"rib_right_of_uncertain_level_{k + 1}" for k in range(12)},
+}
+"""Numbers of ribs whose vertebra is uncertain, caudal first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rib:
+    """One rib.
+
+    ``label`` is its name in the label map (``rib_left_7``, or one that says that its level is uncertain), ``bearer``
+    the most probable name of the vertebra that bears it, with that ``confidence``, ``number`` its value in the label
+    map. ``head_lps_mm`` is the costovertebral joint, None where it lies outside the scan; ``length_mm`` the length
+    that was followed from 38 mm beside the midline (or from where the rib enters the scan), a lower bound where
+    ``truncated`` names a side.
+    """
+
+    label: str
+    side: Side
+    bearer: str
+    number: int
+    confidence: float
+    head_lps_mm: tuple[float, float, float] | None
+    length_mm: float
+    truncated: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Organ:
     """An organ's presence; ``truncated`` names the sides (superior, inferior, left, …) where the scan cuts it."""
@@ -48,6 +83,14 @@ class Organ:
     confidence: float
     truncated: tuple[str, ...] = ()
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenLabel:
+    """A structure of another segmenter, on its own grid, and its number in the label map."""
+
+    number: int
+    structure: StructureMask
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +103,9 @@ class Anatomy:
     the chest wall), aorta, liver, spleen (what was not found is absent). ``labels`` is the exclusive label map of
     the same grid. ``spine`` gives voxels their place along and beside the canal,
     of which ``spine_length_mm`` were traced. ``centreline_lps_mm``
-    has shape (n, 3), cranial first, one point per working slice in which the canal was traced.
+    has shape (n, 3), cranial first, one point per working slice in which the canal was traced. ``sources`` says which
+    segmenter each structure comes from, where it is not the built-in one alone; ``given`` are the structures of
+    another segmenter that the label map shows.
     """
 
     geometry: Geometry
@@ -73,6 +118,9 @@ class Anatomy:
     spine: SpineCoordinates
     spine_length_mm: float
     notes: tuple[str, ...] = field(default=())
+    sources: Mapping[str, str] = field(default_factory=dict)
+    given: tuple[GivenLabel, ...] = ()
+    ribs: tuple[Rib, ...] = ()
 
     def mask(self, name: str) -> BoolArray:
         """Return a structure's mask on the working grid; all False when it was not found."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from paraspinal.anatomy.coordinates import SpineCoordinates
 from paraspinal.anatomy.discs import DiscBorders
 from paraspinal.anatomy.levels import UNCERTAIN_NUMBERS, VERTEBRA_NUMBERS, LevelEvidence, label_probabilities
-from paraspinal.anatomy.ribs import RibCage
+from paraspinal.anatomy.morphology import components
+from paraspinal.anatomy.rib_instances import RibTrack
 from paraspinal.anatomy.straighten import SpineFrame
 from paraspinal.anatomy.types import Vertebra
 from paraspinal.config import AnatomyConfig
@@ -18,10 +21,13 @@ _PEDICLE_HEIGHT = (
     0.68  # of the distance from the lower to the upper disc; where a rib's neck meets its vertebra
 )
 
+_SLOPES_OUT_MM = 25.0  # a rib falls up to this much between its head and the sheet where it is picked up
+_AT_EDGE_MM = 4.0  # two working voxels: bone that ends this close to the edge of the field is cut by it
+
 
 def read_level_evidence(
     borders: DiscBorders,
-    ribs: RibCage,
+    ribs: Sequence[RibTrack],
     bone: BoolArray,
     lungs: BoolArray,
     padding: BoolArray,
@@ -41,7 +47,8 @@ def read_level_evidence(
     pedicle = low + _PEDICLE_HEIGHT * (high - low)
     sacral = _sacral_wings(bone[where.box], where, low, high)
     field = _field_mm(pedicle, padding[where.box], where)
-    rib = _rib_probability(pedicle, ribs, field, frame.length_mm, config=config)
+    reach, reach_cut = _reaches(pedicle, ribs, field, frame.length_mm, config=config)
+    rib = _rib_likely(reach[:, : len(low)], field, config=config)
     whole = (low >= -3.0) & (high <= frame.length_mm + 3.0)
     wide = np.all(field >= config.rib_sure_reach_mm, axis=0)
     apex, recess = _lung_ends(lungs[where.box], frame, where, borders)
@@ -49,7 +56,61 @@ def read_level_evidence(
     carina = float("nan")
     if carina_z is not None:
         carina = _vertebra_index(carina_z * grid.spacing_mm[0], frame, borders)
-    return LevelEvidence(np.where(whole, high - low, np.nan), rib, sacral, apex, recess, carina)
+    return LevelEvidence(
+        spacing_mm=np.where(whole, high - low, np.nan),
+        rib=rib,
+        sacral=sacral,
+        apex=apex,
+        recess=recess,
+        carina=carina,
+        crest=_crest(bone, lungs, frame, borders, grid),
+        reach_mm=reach,
+        reach_cut=reach_cut,
+        loose=not any(rib.headed and rib.reach_mm > config.rib_min_reach_mm for rib in ribs),
+    )
+
+
+def _reaches(
+    pedicle: npt.NDArray[np.float64],
+    ribs: Sequence[RibTrack],
+    field_mm: npt.NDArray[np.float64],
+    length_mm: float,
+    *,
+    config: AnatomyConfig,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return how far bone reaches to the left and right per place, and whether that is a lower bound.
+
+    No bone beyond the sheet counts as 0 where the scan would show a rib: wide enough, and high enough above its lower
+    end, which ribs slope out of.
+    """
+    count = max([len(pedicle), *(t.place + 1 for t in ribs if t.place is not None)])
+    reach = np.full((2, count), np.nan)
+    cut = np.zeros((2, count), bool)
+    inside = (pedicle > _SLOPES_OUT_MM) & (pedicle < length_mm - 2.0)
+    reach[:, : len(pedicle)][(field_mm >= config.rib_min_reach_mm) & inside] = 0.0
+    for track in ribs:
+        if track.place is None or track.place < 0:
+            continue
+        side = 0 if track.side == "left" else 1
+        if not np.isfinite(reach[side, track.place]) or track.reach_mm > reach[side, track.place]:
+            reach[side, track.place] = track.reach_mm
+            edge = field_mm[side, track.place] if track.place < len(pedicle) else np.inf
+            at_edge = edge < config.rib_sure_reach_mm and track.reach_mm > edge - _AT_EDGE_MM
+            cut[side, track.place] = track.cut or at_edge
+    return reach, cut
+
+
+def _rib_likely(
+    reach: npt.NDArray[np.float64], field_mm: npt.NDArray[np.float64], *, config: AnatomyConfig
+) -> npt.NDArray[np.float64]:
+    """Probability that each vertebra bears ribs, from how far its bone reaches beyond a process.
+
+    Short bone says nothing where the field of view is too narrow to show a longer one.
+    """
+    lowest, sure = config.rib_min_reach_mm, config.rib_sure_reach_mm
+    known = np.isfinite(reach) & ((reach >= lowest) | (field_mm >= lowest))
+    each = np.where(known, np.clip((reach - lowest + 2.0) / (sure - lowest), 0.0, 1.0), 0.0)
+    return np.where(known.any(axis=0), each.sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
 def _field_mm(
@@ -71,34 +132,6 @@ def _if_wide(end: float, wide: npt.NDArray[np.bool_]) -> float:
         return end
     near = wide[np.clip([int(np.floor(end)), int(np.ceil(end))], 0, len(wide) - 1)]
     return end if near.all() else float("nan")
-
-
-def _rib_probability(
-    pedicle: npt.NDArray[np.float64],
-    ribs: RibCage,
-    field_mm: npt.NDArray[np.float64],
-    length_mm: float,
-    *,
-    config: AnatomyConfig,
-) -> npt.NDArray[np.float64]:
-    """Probability that each vertebra bears ribs: mean over sides of how far its bone reaches beyond a process."""
-    out = np.zeros((2, len(pedicle)))
-    lowest, sure = config.rib_min_reach_mm, config.rib_sure_reach_mm
-    for neck in ribs.necks:
-        k = int(np.argmin(np.abs(pedicle - neck.s_mm)))
-        if abs(pedicle[k] - neck.s_mm) > 16.0:
-            continue
-        side = 0 if neck.side == "left" else 1
-        out[side, k] = max(out[side, k], np.clip((neck.reach_mm - lowest + 2.0) / (sure - lowest), 0.0, 1.0))
-    shown = field_mm >= sure
-    rib = np.where(shown, out, 0.0).sum(axis=0) / np.maximum(shown.sum(axis=0), 1)
-    rib[~shown.any(axis=0)] = np.nan
-    outside = (pedicle < 4.0) | (pedicle > length_mm - 2.0)
-    rib[outside] = np.nan
-    # Ribs slope down: next to the lower end of the scan they leave it before they reach far.
-    near_bottom = (pedicle < 25.0) & (rib < 0.9)
-    rib[near_bottom] = np.where(rib[near_bottom] > 0.3, rib[near_bottom], np.nan)
-    return np.asarray(rib)
 
 
 def _sacral_wings(
@@ -140,6 +173,38 @@ def _vertebra_index(z_mm: float, frame: SpineFrame, borders: DiscBorders) -> flo
     if not frame.points[0, 0] <= z_mm <= frame.points[-1, 0]:
         return float("nan")
     return _index_at(float(np.interp(z_mm, frame.points[:, 0], np.arange(len(frame.points)))), borders)
+
+
+_CREST_LATERAL_MM, _CREST_MIN_ML, _CREST_APART_MM = 45.0, 15.0, 16.0
+"""The iliac crest lies farther from the midline; each side shows so much bone; their tops differ by no more."""
+
+
+def _crest(
+    bone: BoolArray, lungs: BoolArray, frame: SpineFrame, borders: DiscBorders, grid: Geometry
+) -> float:
+    """Fractional vertebra index of the top of the iliac crests; NaN where both are not in view.
+
+    The pelvis is the largest bone far from the midline that begins below all lung, on both sides at one height.
+    """
+    below = int(np.flatnonzero(lungs.any(axis=(1, 2)))[0]) if lungs.any() else bone.shape[0]
+    part = bone[:below]
+    if len(part) == 0:
+        return float("nan")
+    z = np.arange(len(part)) * grid.spacing_mm[0]
+    x = np.arange(bone.shape[2]) * grid.spacing_mm[2]
+    offset = x[None, :] - np.interp(z, frame.points[:, 0], frame.points[:, 2])[:, None]
+    tops = []
+    for sign in (1.0, -1.0):
+        labels, counts = components(part & (sign * offset > _CREST_LATERAL_MM)[:, None, :])
+        if counts.size < 2 or counts[1:].max() * grid.voxel_ml < _CREST_MIN_ML:
+            return float("nan")
+        slices = (labels == 1 + int(np.argmax(counts[1:]))).any(axis=(1, 2))
+        tops.append(float(np.flatnonzero(slices)[-1]) * grid.spacing_mm[0])
+        if slices[-1] or not slices[: max(1, len(slices) // 2)].any():
+            return float("nan")  # it goes on upwards, beside the lung: ribs or shoulder
+    if abs(tops[0] - tops[1]) > _CREST_APART_MM:
+        return float("nan")
+    return _vertebra_index(0.5 * (tops[0] + tops[1]), frame, borders)
 
 
 def _index_at(s: float, borders: DiscBorders) -> float:
@@ -200,7 +265,7 @@ def label_number(label: str, probability: float, place: int, *, config: AnatomyC
 
 
 def _evidence_words(evidence: LevelEvidence, k: int) -> tuple[str, ...]:
-    words = []
+    words = ["set by the user"] if k in evidence.fixed else []
     rib, sacral = evidence.rib[k], evidence.sacral[k]
     if np.isfinite(rib):
         words.append(
@@ -212,6 +277,7 @@ def _evidence_words(evidence: LevelEvidence, k: int) -> tuple[str, ...]:
         ("lung apex", evidence.apex),
         ("lowest lung", evidence.recess),
         ("carina", evidence.carina),
+        ("iliac crest", evidence.crest),
     ):
         if np.isfinite(index) and round(index) == k:
             words.append(f"{name} at this level")

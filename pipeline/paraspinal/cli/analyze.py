@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from paraspinal.cli.arguments import PolicyName, given_name, given_path, input_path, series_name
+from paraspinal.cli.arguments import POLICY_HELP, PolicyName, given_name, given_path, input_path, series_name
 
 if TYPE_CHECKING:
     from paraspinal.analysis import Analysis
@@ -41,13 +42,44 @@ def analyze_command(
     ] = "default",
     policy: Annotated[
         PolicyName | None,
+        typer.Option(help=POLICY_HELP),
+    ] = None,
+    anatomy: Annotated[
+        str,
         typer.Option(
-            help="What to do with a defective series: repair what is geometrically certain, or refuse it (strict)."
-            " The profile says so otherwise: repair."
+            metavar="SEGMENTER",
+            parser=given_name,
+            help="Who segments: classical (built in), masks:PATH (a label map, a folder of masks, DICOM SEG or"
+            " RTSTRUCT made elsewhere), or totalsegmentator (an installed one; totalsegmentator:fast: its 3 mm"
+            " model). The built-in segmenter fills what they lack.",
+        ),
+    ] = "classical",
+    anatomy_names: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            parser=input_path,
+            help="What the numbers of a label map mean (JSON, CSV, ITK-SNAP or Slicer table), where they are not"
+            " TotalSegmentator's and no table is in its header or beside it.",
+        ),
+    ] = None,
+    set_level: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="T9=Z",
+            help="Name the vertebra at this LPS z (mm), where you know better; repeat for more. The other vertebrae"
+            " follow, and the result says that it was set.",
         ),
     ] = None,
     identifiers: Annotated[
         bool, typer.Option("--identifiers", help="Write UIDs into result.json, not their digests alone.")
+    ] = False,
+    debug_images: Annotated[
+        bool,
+        typer.Option(
+            "--debug-images",
+            help="Write contact sheets of every structure into the folder's subfolder debug.",
+        ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing result.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
@@ -61,9 +93,17 @@ def analyze_command(
 
     check_destination(out, force=force)
     analysis = _analyze(
-        source, out, series=series, config=config, policy=policy, identifiers=identifiers, quiet=quiet
+        source,
+        out,
+        series=series,
+        config=config,
+        policy=policy,
+        anatomy=(anatomy, anatomy_names),
+        set_levels=set_level or [],
+        identifiers=identifiers,
+        quiet=quiet,
     )
-    save_analysis(analysis, out, force=force)
+    save_analysis(analysis, out, force=force, debug_images=debug_images)
     if as_json:
         typer.echo(analysis.to_json(), nl=False)
     elif not quiet:
@@ -79,15 +119,19 @@ def _analyze(
     series: str | None,
     config: str,
     policy: PolicyName | None,
+    anatomy: tuple[str, Path | None],
+    set_levels: Sequence[str],
     identifiers: bool,
     quiet: bool,
 ) -> Analysis:
     """Run the analysis; a refused input leaves its ``refusal.json`` and goes on as the error it is."""
     from paraspinal.analysis import analyze
+    from paraspinal.anatomy.set_levels import set_levels_from
     from paraspinal.cli.console import stage_progress
     from paraspinal.errors import LoadError
     from paraspinal.saving import save_refusal
 
+    levels = set_levels_from(set_levels)
     try:
         with stage_progress(quiet=quiet) as progress:
             return analyze(
@@ -95,6 +139,9 @@ def _analyze(
                 series=series,
                 config=config,
                 policy=None if policy is None else policy.value,
+                anatomy=anatomy[0],
+                anatomy_names=anatomy[1],
+                set_levels=levels,
                 identifiers=identifiers,
                 progress=progress,
             )

@@ -43,6 +43,10 @@ if importlib.util.find_spec("paraspinal.cli.phantom"):
     from paraspinal.cli.phantom import phantom_command
 
     app.command("phantom")(phantom_command)
+if importlib.util.find_spec("paraspinal.cli.compare"):
+    from paraspinal.cli.compare import compare_command
+
+    app.command("compare")(compare_command)
 
 
 @app.command("version")
