@@ -1,4 +1,4 @@
-"""The label map on the CT's own grid: working labels spread out, borders of vertebrae read again from native voxels."""
+"""The label map on the CT's own grid: working labels spread out, borders of vertebrae read from native voxels."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def to_native(data: Labels, grid: Geometry, native: Geometry) -> Labels:
 
 
 def _nearest_slice(native: int, working: int) -> npt.NDArray[np.int64]:
-    return np.clip(((np.arange(native) + 0.5) * working / native).astype(int), 0, working - 1)
+    nearest: npt.NDArray[np.int64] = ((np.arange(native) + 0.5) * working / native).astype(np.int64)
+    return np.minimum(nearest, working - 1)
 
 
 def _refine_vertebrae(
@@ -89,8 +90,8 @@ def _refine_vertebrae(
             cv2.remap(field[near], map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
             for field in (nearest, around)
         )
-        hu = volume.hu[start[0] + k, start[1] : stop[1], start[2] : stop[2]].astype(np.float32)
-        hu = cv2.GaussianBlur(hu, (0, 0), sigmaX=max(blur[1], 0.1), sigmaY=max(blur[0], 0.1))
+        raw = volume.hu[start[0] + k, start[1] : stop[1], start[2] : stop[2]].astype(np.float32)
+        hu = cv2.GaussianBlur(raw, (0, 0), sigmaX=max(blur[1], 0.1), sigmaY=max(blur[0], 0.1))
         inner, outer = config.native_border_share[1], config.native_border_share[0]
         bone_here = (own > 0) & ((covered > inner) | ((covered > outer) & (hu > config.native_bone_hu)))
         plane[bone_here] = own[bone_here]
