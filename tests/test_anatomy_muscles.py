@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from anatomy_case import anatomy, dice, phantom
 
@@ -57,3 +58,10 @@ def test_muscles_are_in_the_label_map_under_their_numbers() -> None:
     for name, number in NUMBERS.items():
         own = number if name.startswith("autochthon") else {"psoas_left": 207, "psoas_right": 208}[name]
         assert (found.labels.data == own).sum() > 0.8 * found.mask(name).sum()
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_streaks_of_fat_inside_erector_spinae_belong_to_it(side: str) -> None:
+    found = anatomy("healthy").mask(f"autochthon_{side}")
+    holes = sum(int((ndimage.binary_fill_holes(plane) & ~plane).sum()) for plane in found)
+    assert holes < 0.01 * found.sum()

@@ -7,9 +7,13 @@ import pytest
 
 from anatomy_case import anatomy, dice, phantom
 from paraspinal.anatomy import Anatomy, segment_anatomy
+from paraspinal.anatomy.lumps import Trunk, find_lumps, neck_to
+from paraspinal.anatomy.situs import find_situs
 from paraspinal.anatomy.territory import compete, cut_into_regions, guided, share_of
+from paraspinal.config import AnatomyConfig
 from paraspinal.phantom import Phantom, make_phantom, preset
 from paraspinal.phantom.presets import fast
+from paraspinal.volume import Geometry
 
 CASES = [
     ("emh", "liver", 0.92),
@@ -52,9 +56,77 @@ def test_organs_do_not_overlap_each_other_or_the_spine() -> None:
     assert np.sum([found.mask(name) for name in names], axis=0).max() == 1
 
 
-def test_organs_that_the_scan_cuts_say_so() -> None:
+@pytest.mark.parametrize("organ", ["liver", "kidney_left", "kidney_right"])
+def test_organs_that_the_scan_cuts_say_so_and_others_do_not(organ: str) -> None:
     found = anatomy("healthy")
-    assert "inferior" in found.organs["liver"].truncated
+    cut = bool((phantom("healthy").labels.data[0] == NUMBERS[organ]).any())
+    assert ("inferior" in found.organs[organ].truncated) == cut
+
+
+def test_a_mirrored_body_keeps_its_organs_under_their_own_names() -> None:
+    usual, volume = anatomy("healthy"), phantom("healthy").volume
+    turned = segment_anatomy(replace(volume, hu=np.ascontiguousarray(volume.hu[:, :, ::-1]), slices=()))
+    for name in ("liver", "spleen"):
+        assert turned.organs[name].presence == "present"
+        assert "mirrored" in (turned.organs[name].reason or "")
+        assert dice(turned.mask(name)[:, :, ::-1], usual.mask(name)) > 0.95
+    for left, right in (("kidney_left", "kidney_right"), ("kidney_right", "kidney_left")):
+        assert dice(turned.mask(left)[:, :, ::-1], usual.mask(right)) > 0.9
+
+
+def trunk_with(radius_left: int, radius_right: int) -> tuple[Trunk, np.ndarray]:
+    """A trunk with one ball of tissue on each side, and the place of a vessel to the left of the spine."""
+    z, y, x = np.mgrid[:30, :40, :60]
+    left = np.asarray((x - 29.5) * 4.0, np.float32)
+    tissue = (z - 15) ** 2 + (y - 20) ** 2 + (x - 45) ** 2 < radius_left**2
+    tissue |= (z - 15) ** 2 + (y - 20) ** 2 + (x - 14) ** 2 < radius_right**2
+    none, grid = np.zeros(tissue.shape, bool), Geometry(tissue.shape, (4.0, 4.0, 4.0), (0.0, 0.0, 0.0))
+    front = np.asarray((20 - y) * 4.0, np.float32)
+    hu = np.where(tissue, 50.0, -100.0).astype(np.float32)
+    trunk = Trunk(hu, ~none, tissue, none, none, left, front, np.full(30, np.nan), grid)
+    return trunk, np.asarray((np.abs(left - 20.0) < 8.0) & (np.abs(y - 30) < 3))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "vessel", "situs"),
+    [
+        (8, 12, "left", "usual"),
+        (12, 8, "right", "mirrored"),
+        (12, 8, "left", "usual"),  # a huge spleen
+        (12, 8, "none", "unsure"),
+        (8, 12, "right", "usual"),  # an aorta that descends on the right
+    ],
+)
+def test_one_sign_alone_does_not_mirror_a_body(left: int, right: int, vessel: str, situs: str) -> None:
+    trunk, aorta = trunk_with(left, right)
+    sided = {"left": {"aorta": aorta}, "right": {"aorta": aorta[:, :, ::-1]}, "none": {}}
+    assert find_situs(trunk, sided[vessel]) == situs
+
+
+def test_a_neck_is_as_wide_as_the_contact_of_two_lumps() -> None:
+    hu, tissue = two_balls(50.0)
+    trunk, _ = trunk_with(8, 12)
+    place = np.zeros(hu.shape, np.float32)
+    trunk = replace(
+        trunk,
+        **{name: np.zeros(hu.shape, bool) for name in ("lungs", "gas")},
+        hu=hu,
+        tissue=tissue,
+        inside=np.ones(hu.shape, bool),
+        left=place,
+        front=place,
+        height=np.full(hu.shape[0], np.nan),
+        grid=Geometry(hu.shape, (4.0, 4.0, 4.0), (0.0, 0.0, 0.0)),
+    )
+    lumps = find_lumps(
+        tissue, hu, trunk, trunk.gas, alike_hu=10.0, neck=0.9, config=AnatomyConfig(lump_min_mm=12.0)
+    )
+    assert lumps.labels.max() == 2
+    chosen = lumps.labels == lumps.labels[12, 12, 11]
+    own, other = lumps.labels[12, 12, 11], lumps.labels[12, 12, 28]
+    necks = neck_to(lumps, chosen)
+    assert necks[own] == lumps.radius_mm[own]
+    assert 4.0 <= necks[other] <= 0.6 * lumps.radius_mm[other]  # the balls (36 mm) meet in a disc of 12 mm
 
 
 def test_no_spleen_is_made_up_where_there_is_none() -> None:

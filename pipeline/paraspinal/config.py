@@ -203,6 +203,14 @@ class AnatomyConfig(_Section):
     erector_behind_mm: float = setting(
         6.0, "it lies at least this far behind the middle of the canal: behind the pedicles", ge=0
     )
+    erector_midline_mm: float = setting(
+        5.0, "half the thickness of spinous processes and the ligament between them", gt=0
+    )
+    erector_off_bone_mm: float = setting(
+        2.0, "between bone and muscle: rotators, levators of the ribs and tendons", ge=0
+    )
+    erector_gap_mm: float = setting(8.0, "half the gap between lamina and rib", gt=0)
+    erector_streak_mm: float = setting(4.0, "half width of streaks of fat inside the muscle", gt=0)
     erector_bridge_mm: float = setting(
         16.0,
         "half the distance of neighbouring transverse processes, over which its floor is carried on",
@@ -350,6 +358,18 @@ class AnatomyConfig(_Section):
     )
     kidney_spread: float = setting(0.15, "cortex and medulla differ by this share of their HU", gt=0)
     alien_spreads: float = setting(3.0, "tissue this many SD away from every organ is none of them", gt=0)
+    alien_neck: float = setting(
+        0.5, "a lump that hangs on an organ by a neck below this share of its own radius is another one", gt=0
+    )
+    alien_ml: float = setting(5.0, "smaller lumps say nothing of their own", gt=0)
+    spleen_like: float = setting(
+        0.3, "a lump whose place is like the spleen's by this share of the best one's may be part of it", gt=0
+    )
+    organ_part_mm: float = setting(10.0, "parts of liver and spleen are at least this thick", gt=0)
+    organ_gap_mm: float = setting(6.0, "and lie within twice this of each other (fissures, vessels)", gt=0)
+    mottled_share: float = setting(
+        0.3, "an early spleen is uneven by this share of what it is brighter than the liver", ge=0, le=1
+    )
     kidney_reach_mm: float = setting(24.0, "a kidney reaches no farther beyond its sure part", gt=0)
     oral_contrast_ratio: float = setting(
         1.4, "tissue brighter than any organ by this ratio is filled bowel", gt=1

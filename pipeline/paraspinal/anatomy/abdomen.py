@@ -16,25 +16,18 @@ import numpy.typing as npt
 
 from paraspinal.anatomy.domes import above_diaphragm
 from paraspinal.anatomy.lumps import (
-    Column,
     Float32Volume,
     Lumps,
     Trunk,
     even_part,
     find_lumps,
     leftness,
+    neck_to,
     smoothed,
 )
-from paraspinal.anatomy.morphology import components, dilate, erode, fill_slices, opened
-from paraspinal.anatomy.organ_roles import (
-    alike_lumps,
-    best_of,
-    best_pair,
-    kidney_parts,
-    kidney_score,
-    liver_score,
-    spleen_score,
-)
+from paraspinal.anatomy.morphology import closed, components, dilate, erode, fill_slices, opened
+from paraspinal.anatomy.organ_roles import spleen_score
+from paraspinal.anatomy.organ_seeds import Seed, sow_organs
 from paraspinal.anatomy.territory import Regions, compete, cut_into_regions, share_of
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import BoolArray, Geometry
@@ -44,25 +37,6 @@ _ALIEN_PULL = 0.3  # what is sown as none of the organs is less sure than an org
 _SEED_PULL = 1.0  # conductance between a seed voxel and its organ
 _TOWARDS = {"liver": -1.0, "spleen": 1.0}
 """On which side of the oblique plane between them (`lumps.leftness`) liver and spleen lie."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seed:
-    """The lumps that are an organ for certain, the core of them that is sown, and the HU there."""
-
-    whole: BoolArray
-    core: BoolArray
-    level_hu: float
-    spread_hu: float
-    score: float
-
-    @classmethod
-    def of(cls, source: Lumps, chosen: list[int], score: float) -> Seed:
-        """Take the deeper part of the chosen lumps as core."""
-        whole, depth, smooth = np.isin(source.labels, chosen), source.depth, source.smooth
-        core = whole & (depth > 0.35 * depth[whole].max())
-        level = float(np.median(smooth[core]))
-        return cls(whole, core, level, 1.5 * float(np.median(np.abs(smooth[core] - level))), min(1.0, score))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +69,7 @@ def find_organs(trunk: Trunk, *, config: AnatomyConfig) -> Competition:
     even = even_part(smooth, trunk.tissue, config=config)
     alike, neck = config.organ_noise_hu, config.lump_neck
     lumps = find_lumps(even, smooth, trunk, above, alike_hu=alike, neck=neck, config=config)
-    seeds = _seeds(lumps, smooth, trunk, above, config=config)
+    seeds = sow_organs(lumps, smooth, trunk, above, config=config)
     regions = cut_into_regions(smooth, trunk.tissue, step_hu=config.organ_passing_hu)
     chance = compete(regions, *_sown(seeds, regions, lumps, smooth, trunk, above, config=config))
     won = {}
@@ -104,72 +78,15 @@ def find_organs(trunk: Trunk, *, config: AnatomyConfig) -> Competition:
         own[0] = False
         mask = own[regions.labels] & ~_barred(name, seed, trunk, above, config=config)
         if name == "liver":
-            mask &= ~_great_vessels(mask, trunk, config=config)
+            mask &= ~_great_vessels(mask, seed, smooth, even, trunk, config=config)
         mask = _tidy(mask, seed, smooth, name, trunk.grid, config=config)
+        if mask.any() and name not in _TOWARDS:  # cortex encloses medulla, which may be darker than its rim
+            mask |= closed(mask, config.kidney_neck_mm, trunk.grid.spacing_mm) & trunk.tissue
         if mask.any() and name in _TOWARDS:
             mask = _with_lesions(mask, lumps, seeds, trunk, above, config=config)
         if mask.any():
             won[name] = Territory(mask, seed.level_hu, seed.score, _contact(mask, seed, smooth, even, trunk))
     return Competition(smooth, above, lumps, won)
-
-
-def _seeds(
-    lumps: Lumps, smooth: Float32Volume, trunk: Trunk, above: BoolArray, *, config: AnatomyConfig
-) -> dict[str, Seed]:
-    """Choose the lumps that are an organ for certain."""
-    seeds: dict[str, Seed] = {}
-    least = config.lump_least
-    livers, spleens = liver_score(lumps), spleen_score(lumps)
-    liver = best_of(livers, least)
-    if liver:
-        chosen = alike_lumps(lumps, liver, lumps.leftness < 0.0, config=config)
-        seeds["liver"] = Seed.of(lumps, chosen, float(livers[liver]))
-    usual = seeds["liver"].level_hu if liver else config.enhanced_kidney_hu
-    bright = trunk.tissue & (smooth > max(config.enhanced_kidney_hu, usual + config.kidney_above_liver_hu))
-    # Cortex, medulla and sinus cut an enhanced kidney into more and less alike parts than an even organ.
-    alike, neck = 2.0 * config.organ_noise_hu, 0.7 * config.lump_neck
-    enhanced = find_lumps(bright, smooth, trunk, above, alike_hu=alike, neck=neck, config=config)
-    spleens[liver] = 0.0
-    likely = lumps.labels == best_of(spleens, least)
-    as_bright = (
-        float(bright[likely].mean()) > 0.3
-    )  # in the arterial phase the spleen is as bright as a kidney
-    for name, sign in (("kidney_left", 1.0), ("kidney_right", -1.0)):
-        plain, shining = (kidney_score(one, sign, config=config) for one in (lumps, enhanced))
-        plain[liver] = 0.0
-        rivals = spleen_score(enhanced) * (sign > 0 and as_bright)
-        best, _ = best_pair(shining, rivals, least=least)
-        if best:
-            chosen = kidney_parts(enhanced, best, (rivals < 0.3) | (shining > rivals), config=config)
-            seeds[name] = Seed.of(enhanced, chosen, float(shining[best]))
-            taken = np.bincount(lumps.labels[seeds[name].whole], minlength=len(spleens))
-            spleens[taken > 0.3 * np.bincount(lumps.labels.ravel())] = 0.0
-            continue
-        best, _ = best_pair(plain, spleens * (sign > 0), least=least)
-        if best:
-            free = (spleens < 0.3) | (plain > spleens)
-            free[liver] = False
-            chosen = kidney_parts(lumps, best, free, config=config)
-            seeds[name] = Seed.of(lumps, chosen, float(plain[best]))
-            spleens[chosen] = 0.0
-    _sow_spleen(seeds, lumps, spleens, enhanced, config=config)
-    return seeds
-
-
-def _sow_spleen(
-    seeds: dict[str, Seed], lumps: Lumps, score: Column, enhanced: Lumps, *, config: AnatomyConfig
-) -> None:
-    """Sow the spleen from even lumps or, in the arterial phase when it is bright and mottled, from bright ones."""
-    shining = spleen_score(enhanced)
-    for name in ("kidney_left", "kidney_right"):
-        if name in seeds:
-            shining[np.unique(enhanced.labels[seeds[name].whole])] = 0.0
-    for source, own in ((lumps, score), (enhanced, shining)):
-        best = best_of(own, config.lump_least)
-        if best:
-            chosen = alike_lumps(source, best, own > 0.3 * own[best], config=config)
-            seeds["spleen"] = Seed.of(source, chosen, float(own[best]))
-            return
 
 
 def _sown(
@@ -189,14 +106,14 @@ def _sown(
     alien = np.ones(len(lumps.hu), bool)
     claimed = np.zeros(trunk.hu.shape, bool)
     for name, seed in seeds.items():
-        spread = max(config.organ_noise_hu, seed.spread_hu)
-        if name not in _TOWARDS:
+        spread = max(config.organ_noise_hu, seed.spread_hu, seed.uneven_hu)
+        if name not in _TOWARDS:  # cortex and medulla
             spread = max(spread, config.kidney_spread * abs(seed.level_hu))
         fit = np.exp(-0.5 * ((regions.mean_hu - seed.level_hu) / spread) ** 2)
         fit *= 1.0 - share_of(_barred(name, seed, trunk, above, config=config), regions)
         if name in _TOWARDS:
             fit *= 1.0 / (1.0 + np.exp(-_TOWARDS[name] * (place - 30.0) / 15.0))
-        alien &= np.abs(lumps.hu - seed.level_hu) > config.alien_spreads * spread
+        alien &= ~_may_belong(name, lumps, seed, spread, config=config)
         claimed |= seed.whole
         sown.append(share_of(seed.core, regions) * _SEED_PULL)
         fits.append(config.organ_fit * fit)
@@ -208,6 +125,23 @@ def _sown(
     sown.append(share_of(none & trunk.tissue & ~claimed, regions) * _ALIEN_PULL)
     fits.append(np.full(len(regions.sizes), config.organ_fit * config.organ_other))
     return sown, fits
+
+
+def _may_belong(name: str, lumps: Lumps, seed: Seed, spread: float, *, config: AnatomyConfig) -> BoolArray:
+    """Tell which lumps may be part of an organ: joined to its sure lumps, or small, and of its density.
+
+    What is as thick as an organ and hangs on it by a neck, or not at all, is another one: stomach beside spleen.
+    A wide contact is a border of two organs only where the density changes. A spleen in the arterial phase is
+    mottled and has necks of its own: what lies as it does is left to the competition.
+    """
+    off = np.abs(lumps.hu - seed.level_hu)
+    joined = neck_to(lumps, seed.whole) / np.maximum(lumps.radius_mm, 1.0)
+    large = lumps.volume_ml > config.alien_ml
+    parted = (joined < config.alien_neck) | ((joined < 0.8) & (off > config.organ_noise_hu))
+    if name == "spleen":
+        like = spleen_score(lumps)
+        parted &= like < config.spleen_like * like[1:].max(initial=0.0)
+    return np.asarray((off <= config.alien_spreads * spread) & ~(large & parted))
 
 
 def _barred(name: str, seed: Seed, trunk: Trunk, above: BoolArray, *, config: AnatomyConfig) -> BoolArray:
@@ -222,10 +156,19 @@ def _barred(name: str, seed: Seed, trunk: Trunk, above: BoolArray, *, config: An
     return far | above | (sign * trunk.left < 12.0) | (trunk.front < -35.0) | (trunk.front > 90.0)
 
 
-def _great_vessels(mask: BoolArray, trunk: Trunk, *, config: AnatomyConfig) -> BoolArray:
-    """Return what is no thicker than the caval and portal veins and lies where they enter the liver."""
+def _great_vessels(
+    mask: BoolArray,
+    seed: Seed,
+    smooth: Float32Volume,
+    even: BoolArray,
+    trunk: Trunk,
+    *,
+    config: AnatomyConfig,
+) -> BoolArray:
+    """Return what lies where caval and portal veins enter the liver, and is as thin as they are or not as dense."""
     hilum = (np.abs(trunk.left) < config.hilum_side_mm) & (trunk.front < config.hilum_front_mm)
-    return np.asarray(hilum & mask & ~opened(mask, config.great_vein_mm, trunk.grid.spacing_mm))
+    blood = even & (np.abs(smooth - seed.level_hu) > 2.0 * max(config.organ_noise_hu, seed.spread_hu))
+    return np.asarray(hilum & mask & (blood | ~opened(mask, config.great_vein_mm, trunk.grid.spacing_mm)))
 
 
 def _tidy(
@@ -246,8 +189,9 @@ def _tidy(
     labels, counts = components(mask & ~main)
     joined = np.bincount(labels[dilate(main, 1.1 * max(spacing), spacing)], minlength=counts.size)
     hu = np.bincount(labels.ravel(), smooth.ravel(), minlength=counts.size) / np.maximum(counts, 1)
+    alike = max(config.organ_noise_hu, seed.uneven_hu)
     broad = joined > config.lobe_contact * counts ** (2.0 / 3.0)
-    lobe = broad & (np.abs(hu - seed.level_hu) < config.organ_noise_hu) & (counts > 8)
+    lobe = broad & (np.abs(hu - seed.level_hu) < alike) & (counts > 8)
     lobe[0] = False
     return fill_slices(main | np.asarray(lobe[labels]))
 

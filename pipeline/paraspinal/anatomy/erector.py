@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from paraspinal.anatomy.morphology import ellipse, keep_larger, per_slice
+from paraspinal.anatomy.morphology import closed, ellipse, keep_larger, opened, per_slice
 from paraspinal.anatomy.types import Vertebra
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import BoolArray, Geometry
@@ -30,7 +30,7 @@ _CLEFT_HU = 0.0  # fat and muscle side by side in one voxel lie below
 _MARBLED_HU = -45.0  # muscle with much fat in it, still more muscle than fat
 _SKIN_MM = 4.0  # skin is 1-4 mm thick; where there is no fat under it, it is not muscle
 _MIN_PIECE_ML = 2.0  # smaller pieces are noise; a slab of one vertebra holds 15 mL
-_MIDLINE_MM = 3.0  # half the thickness of spinous processes and the ligament between them
+_SMOOTH_MM = 2.1  # what is thinner than two voxels of the working grid is the grid's
 _FLAT_MM = 6.0  # skin and fascia are thinner than this, erector spinae is thicker
 
 
@@ -73,9 +73,13 @@ def find_erector_spinae(
     girdle = covered_mm[back.box[0]] > config.erector_girdle_mm
     inside = _inside(roof, floor, back, girdle, grid, config=config)
     y = np.arange(back.light.shape[1], dtype=np.float32)[None, :, None]
-    muscle = (y > floor[:, None]) & (y <= roof[:, None]) & inside[:, None]
+    bed = floor + config.erector_off_bone_mm / step
+    muscle = (y > bed[:, None]) & (y <= roof[:, None]) & inside[:, None]
     bone = back.light > config.bone_threshold_hu - 30.0
-    muscle &= (back.light > _MARBLED_HU) & ~bone & back.body
+    lean = (back.light > _MARBLED_HU) & ~bone & back.body
+    # Streaks of fat inside belong to it: what its fascia encloses is one muscle.
+    muscle &= closed(muscle & lean, config.erector_streak_mm, grid.spacing_mm) & ~bone & back.body
+    muscle = opened(muscle, _SMOOTH_MM, grid.spacing_mm)
     piece = _MIN_PIECE_ML / grid.voxel_ml
     left[back.box] = keep_larger(muscle & (back.side > 0)[:, None], piece)
     right[back.box] = keep_larger(muscle & (back.side < 0)[:, None], piece)
@@ -156,8 +160,21 @@ def _floor(back: _Back, roof: Map, grid: Geometry, *, config: AnatomyConfig) -> 
     )
     floor = np.where(bridged > -1.0, bridged, np.nan).astype(np.float32)
     floor = _carried_outward(floor, back.side, rise=config.erector_floor_rise / sy)
+    floor = _bridged_across(floor, back.side, grid, config=config)
     floor = np.fmax(floor, (back.canal_y + config.erector_behind_mm / sy)[:, None])
     return _smooth(floor, grid, along_mm=6.0, across_mm=4.0)
+
+
+def _bridged_across(floor: Map, side: Map, grid: Geometry, *, config: AnatomyConfig) -> Map:
+    """Carry the floor straight over the gap between lamina and rib or process, on either side of the midline."""
+    size = 2 * max(1, round(config.erector_gap_mm / grid.spacing_mm[2])) + 1
+    out = floor.copy()
+    for half in (side > 0, side <= 0):
+        own = np.where(half & np.isfinite(floor), floor, -1e3)
+        closing = ndimage.grey_closing(own, size=(1, size))
+        known = half & (closing > -1.0)
+        out[known] = closing[known]
+    return out
 
 
 def _carried_outward(floor: Map, side: Map, *, rise: float) -> Map:
@@ -195,7 +212,7 @@ def _inside(
         # Gluteus joins it below the iliac crest; it never widens so fast.
         for z in range(len(own) - 2, -1, -1):
             own[z] = min(own[z], own[z + 1] + config.erector_widening * sz)
-        out |= (sign * back.side > _MIDLINE_MM) & (side < own[:, None])
+        out |= (sign * back.side > config.erector_midline_mm) & (side < own[:, None])
     return np.asarray(out & (thick > 2.0))
 
 

@@ -177,6 +177,19 @@ def _merged(
     return np.asarray(group.astype(np.int32)[labels])
 
 
+def neck_to(lumps: Lumps, chosen: BoolArray) -> Column:
+    """Greatest depth (mm) on the faces between each lump and those that `chosen` marks; their own for these."""
+    first, second, necks = _necks(lumps.labels, lumps.depth)
+    own = np.zeros(len(lumps.hu), bool)
+    own[np.unique(lumps.labels[chosen])] = True
+    own[0] = False
+    out = np.where(own, lumps.radius_mm, 0.0)
+    for one, other in ((first, second), (second, first)):
+        beside = own[other] & ~own[one]
+        np.maximum.at(out, one[beside], necks[beside])
+    return np.asarray(out, np.float64)
+
+
 def _necks(
     labels: npt.NDArray[np.int32], depth: Float32Volume
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from paraspinal.anatomy.lumps import Column, Lumps
+from paraspinal.anatomy.morphology import components, dilate
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import BoolArray
 
@@ -34,7 +35,8 @@ def kidney_score(lumps: Lumps, sign: float, *, config: AnatomyConfig) -> Column:
     )
     score *= np.clip(lumps.fat / 0.5, 0.0, 1.0) * np.clip(1.2 - 2.0 * lumps.wall, 0.0, 1.0)
     score *= np.clip(lumps.radius_mm / 9.0, 0.0, 1.0) * np.clip(lumps.volume_ml / 25.0, 0.0, 1.0)
-    score *= (lumps.radius_mm < 34.0) * (lumps.volume_ml < 450.0)
+    # Enhanced parenchyma stays below 300 HU: what is brighter is bone or contrast medium in bowel.
+    score *= (lumps.radius_mm < 34.0) * (lumps.volume_ml < 450.0) * (lumps.hu < 300.0)
     score *= np.clip((lumps.hu + 5.0) / 15.0, 0.0, 1.0) * np.clip(1.0 - 4.0 * lumps.gas, 0.0, 1.0)
     score *= np.clip(1.2 - 3.0 * lumps.lung, 0.0, 1.0)  # fat and the adrenal lie between it and the diaphragm
     score[0] = 0.0
@@ -75,12 +77,23 @@ def spleen_score(lumps: Lumps) -> Column:
     return np.nan_to_num(score)
 
 
-def alike_lumps(lumps: Lumps, best: int, like: BoolArray, *, config: AnatomyConfig) -> list[int]:
-    """Return the surest lump and the other large ones of its place and density, as far from gas and heart."""
-    also = like & (np.abs(lumps.hu - lumps.hu[best]) < 1.5 * config.organ_noise_hu)
-    also &= (lumps.radius_mm > 10.0) & (lumps.above < 0.2) & (lumps.gas < 0.1)
+def alike_lumps(
+    lumps: Lumps,
+    best: int,
+    like: BoolArray,
+    spacing_mm: tuple[float, float, float],
+    *,
+    uneven_hu: float = 0.0,
+    config: AnatomyConfig,
+) -> list[int]:
+    """Return the surest lump and other large ones of its place and density close to it, as far from gas and heart."""
+    also = like & (np.abs(lumps.hu - lumps.hu[best]) < 1.5 * config.organ_noise_hu + uneven_hu)
+    also &= (lumps.radius_mm > config.organ_part_mm) & (lumps.above < 0.2) & (lumps.gas < 0.1)
     also[0] = False
-    return sorted({best, *(int(k) for k in np.flatnonzero(also))})
+    also[best] = True
+    together, _ = components(dilate(also[lumps.labels], config.organ_gap_mm, spacing_mm))
+    near = lumps.labels[(together == together[lumps.labels == best][0]) & also[lumps.labels]]
+    return [int(k) for k in np.unique(near)]
 
 
 def best_pair(kidney: Column, spleen: Column, *, least: float) -> tuple[int, int]:

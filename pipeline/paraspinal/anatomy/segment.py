@@ -113,7 +113,16 @@ def segment_anatomy(
     posterior = naming_posterior(evidence)
     vertebrae = name_vertebrae(spine.borders, evidence, spine.frame, grid, config=config)
     ribs, rib_labels = name_ribs(
-        tracks, posterior, hu, bone, spine.column, spine.borders, spine.frame, spine.where, grid, config=config
+        tracks,
+        posterior,
+        hu,
+        bone,
+        spine.column,
+        spine.borders,
+        spine.frame,
+        spine.where,
+        grid,
+        config=config,
     )
     tell("vessels and organs")
     thin = thin_bone(hu, contrast, grid, config=config)
@@ -148,9 +157,7 @@ def segment_anatomy(
     )
 
 
-def _notes(
-    borders: DiscBorders, evidence: LevelEvidence, posterior: tuple[Naming, ...]
-) -> tuple[str, ...]:
+def _notes(borders: DiscBorders, evidence: LevelEvidence, posterior: tuple[Naming, ...]) -> tuple[str, ...]:
     notes = []
     if not np.isfinite(evidence.rib).any():
         notes.append(

@@ -8,6 +8,7 @@ that came out too small or too large, or whose surface largely meets tissue of i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from paraspinal.anatomy.lumps import Trunk
 from paraspinal.anatomy.morphology import dilate, distance_inside
 from paraspinal.anatomy.organ_edge import refine_organ
 from paraspinal.anatomy.psoas import find_psoas
+from paraspinal.anatomy.situs import find_situs, other_side, turned
 from paraspinal.anatomy.types import Organ, Vertebra
 from paraspinal.anatomy.wall import inside_wall
 from paraspinal.config import AnatomyConfig
@@ -33,6 +35,9 @@ _LEVELS = (
 _VERTEBRA_MM = 28.0  # usual height of a vertebra with its disc about the thoracolumbar junction
 _LEAN_HU = -25.0  # half way from fat to soft tissue
 _CENTRE_MM = 60.0  # the middle of the trunk lies this far before the canal
+_UNSURE_SIDE = "the larger solid organ lies on the left: a huge spleen, or a mirrored body"
+_LIKELY = 0.5  # more likely than not
+_MIRRORED = "found on the other side: a mirrored body (situs inversus) or picture"
 _ABSENT = 0.7  # confidence of an absence: one look at its place (engineering default)
 
 
@@ -65,22 +70,30 @@ def find_soft_organs(
     masks, states = _muscles(hu, seen, trace, vertebrae, grid, config=config)
     coarse = halved(grid)
     trunk = _trunk(hu, {**seen, **masks}, thin_bone, trace, vertebrae, coarse, config=config)
-    found = find_organs(trunk, config=config)
+    sided = {name: coarse.most(seen[name]) for name in ("aorta", "heart") if name in seen}
+    situs = find_situs(trunk, sided)
+    looked = turned(trunk) if situs == "mirrored" else trunk
+    found = find_organs(looked, config=config)
     free = seen["body"] & ~seen["lungs"] & ~seen["column"] & ~seen["canal"]
     for name in ("aorta", *masks):
         if name in seen or name in masks:
             free &= ~(seen[name] if name in seen else masks[name])
     for name in ORGANS:
-        if name in found.territories:
-            won = found.territories[name]
+        alike = other_side(name) if situs == "mirrored" else name
+        if alike in found.territories:
+            won = found.territories[alike]
             contested = (trunk.tissue | ~trunk.inside) & ~won.mask
             mask = refine_organ(won.mask, contested, won.level_hu, hu, free, grid, config=config)
-            states[name] = _judged(name, mask, found, coarse, grid, config=config)
+            states[name] = _judged(alike, mask, found, grid, config=config)
+            if situs == "mirrored" and states[name].presence == "present":
+                states[name] = replace(states[name], reason=_MIRRORED)
+            if situs == "unsure" and name in ("liver", "spleen"):
+                states[name] = Organ("indeterminate", 0.3, reason=_UNSURE_SIDE)
             if states[name].presence == "present":
                 masks[name] = mask
                 free &= ~mask
         else:
-            states[name] = _missing(name, found, trunk, config=config)
+            states[name] = _missing(alike, found, looked, config=config)
     return masks, states
 
 
@@ -147,16 +160,19 @@ def _trunk(
         gas=coarse.any(seen["gas"]),
         left=left.astype(np.float32),
         front=front.astype(np.float32),
-        height=_above_l1(vertebrae, grid, config=config),
+        height=_above_l1(vertebrae, grid),
         grid=grid,
     )
 
 
-def _above_l1(vertebrae: Iterable[Vertebra], grid: Geometry, *, config: AnatomyConfig) -> np.ndarray:
-    """Height (mm) of every slice above the middle of L1; NaN where no level is sure."""
+def _above_l1(vertebrae: Iterable[Vertebra], grid: Geometry) -> np.ndarray:
+    """Height (mm) of every slice above the middle of L1; NaN where no level is likely.
+
+    A name that is wrong by one vertebra shifts it by less than organs differ between people.
+    """
     z = grid.to_lps(np.column_stack([np.arange(grid.shape[0]), np.zeros((grid.shape[0], 2))]))[:, 2]
     first = _LEVELS.index("L1")
-    sure = [v for v in vertebrae if v.confidence >= config.min_level_confidence and v.label in _LEVELS]
+    sure = [v for v in vertebrae if v.confidence >= _LIKELY and v.label in _LEVELS]
     if not sure:
         return np.full(len(z), np.nan)
     nearest = min(sure, key=lambda v: abs(_LEVELS.index(v.label) - first))
@@ -168,7 +184,6 @@ def _judged(
     name: str,
     mask: BoolArray,
     found: Competition,
-    coarse: HalvedGrid,
     grid: Geometry,
     *,
     config: AnatomyConfig,
