@@ -190,6 +190,13 @@ def elsewhere() -> StructureSet:
     return structure_set(LabelMap(truth().data, far, TOTAL_NAMES))
 
 
+def moved(left: float = 0.0, back: float = 0.0, up: float = 0.0) -> StructureSet:
+    grid = truth().geometry
+    x, y, z = grid.origin_lps_mm
+    beside = Geometry(grid.shape, grid.spacing_mm, (x + left, y + back, z + up), grid.axes_lps)
+    return structure_set(LabelMap(truth().data, beside, TOTAL_NAMES))
+
+
 def wrong_numbers() -> StructureSet:
     """Lungs under the numbers of solid organs."""
     labels = phantom(NAME).labels
@@ -213,6 +220,19 @@ def test_masks_that_cannot_be_of_this_scan_are_refused(make, code: str) -> None:
         applied(make())
     assert caught.value.code == code
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("axis", ["left", "back", "up"])
+@pytest.mark.parametrize("way", [-1.0, 1.0])
+def test_masks_a_centimetre_away_are_refused(axis: str, way: float) -> None:
+    with pytest.raises(UsageError) as caught:
+        applied(moved(**{axis: way * 11.0}))
+    assert caught.value.code == "masks_shifted"
+
+
+def test_masks_in_place_and_a_voxel_beside_it_are_taken() -> None:
+    for found in (applied(), applied(moved(left=1.5))):
+        assert not any("mm away" in note for note in found.notes)
 
 
 def test_one_structure_of_the_wrong_density_is_left_out_and_named() -> None:

@@ -315,6 +315,12 @@ class AnatomyConfig(_Section):
         "masks are refused when this share of their structures does not have the density of what they name",
         gt=0,
     )
+    given_shift_mm: float = setting(
+        8.0, "given masks whose bones and lungs fit the CT better this far away are refused", gt=0
+    )
+    given_shift_hu: float = setting(
+        15.0, "by how much another place has to fit better, mean HU of bones less that of lungs", gt=0
+    )
     given_agreement: float = setting(
         0.6, "a Dice with the built-in segmenter's structure below this is put on record", gt=0, le=1
     )

@@ -22,6 +22,7 @@ from paraspinal.anatomy.mask_fit import (
 from paraspinal.anatomy.mask_grid import OnGrid, common_box, nearest
 from paraspinal.anatomy.mask_names import TOTAL_NAMES, VERTEBRA_PREFIX
 from paraspinal.anatomy.mask_ribs import RIB_NUMBERS, renamed_ribs
+from paraspinal.anatomy.mask_shift import check_place
 from paraspinal.anatomy.mask_types import StructureSet, merged, structure
 from paraspinal.anatomy.mask_vertebrae import counted_on, given_vertebrae
 from paraspinal.anatomy.types import Anatomy, GivenLabel, Organ, Vertebra
@@ -77,6 +78,7 @@ def apply_structures(
     check_order(given)
     here = on_working_grid(given, found.geometry, min_ml=config.given_min_ml)
     misfit = check_density(here, np.asarray(found.hu), numbers_assumed=given.numbers_assumed, config=config)
+    away = check_place(here, np.asarray(found.hu), found.geometry, config=config)
     lobes_missing = _incomplete_lungs(here, given, found, config)
     here = _sided_effusion(here.kept(lambda n: n not in misfit and n not in lobes_missing), found)
     organs = _organs(here, given, found, config)
@@ -93,6 +95,10 @@ def apply_structures(
         f"The given lobes are less than the whole {name}; the built-in one was kept."
         for name in lobes_missing
     ]
+    if away > 0.0:
+        notes.append(
+            f"The given bones and lungs fit the CT best {away:.0f} mm away from where they were put."
+        )
     return replace(
         found,
         masks={**found.masks, **masks},
