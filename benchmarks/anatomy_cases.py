@@ -20,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from anatomy_scores import (
     MIN_ML,
+    RIBS,
+    UNNAMED_RIBS,
     Record,
     compare_masks,
     dice,
@@ -119,8 +121,8 @@ def series_case(data: Path, name: str) -> Record:
     }
     if name in LABELLED:
         given, grid = read_nifti(data / LABELLED[name])
-        ours = sampled(found.labels.data, found.geometry, grid)
-        ribs = sampled(found.mask("ribs"), found.geometry, grid)
+        ours = sampled(native_labels(found, volume), volume.geometry, grid)
+        ribs = np.isin(ours, [*RIBS, *UNNAMED_RIBS])
         record["structures"] = score_structures(found, given, grid)
         record["vertebrae"] = score_vertebrae(ours, given, grid)
         record["ribs"] = score_ribs(ours, given, grid, found.centreline_lps_mm, ribs)
@@ -398,7 +400,7 @@ def phantom_case(count: int, seed: int, matrix: int, k: int) -> Record:
 
 def _phantom_vertebrae(found: Anatomy, made: Any) -> Record:
     grid = made.volume.geometry
-    ours = sampled(found.labels.data, found.geometry, grid)
+    ours = sampled(native_labels(found, made.volume), made.volume.geometry, grid)
     scores = score_vertebrae(ours, made.labels.data, grid)
     return {f"vertebra {number}": score | {"found": score["number"] > 0} for number, score in scores.items()}
 

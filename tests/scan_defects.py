@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from paraspinal.anatomy import Anatomy
-from paraspinal.anatomy.segment import to_native
+from paraspinal.anatomy.native import to_native
 from paraspinal.volume import BoolArray, CTVolume
 
 

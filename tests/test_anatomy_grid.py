@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from paraspinal.anatomy.grid import axis_weights, halved, to_working_grid, working_grid
-from paraspinal.anatomy.segment import to_native
+from paraspinal.anatomy.native import to_native
 from paraspinal.volume import CTVolume, Geometry
 
 

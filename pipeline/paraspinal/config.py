@@ -133,6 +133,10 @@ class AnatomyConfig(_Section):
     canal_hu: tuple[float, float] = setting((-60.0, 130.0), "smoothed HU inside the canal")
     body_centre_mm: float = setting(24.0, "distance from the canal's to the vertebral body's middle", gt=0)
     body_ahead_weight: float = setting(0.6, "weight of the vertebral body against the ring", ge=0)
+    canal_marrow_hu: tuple[float, float] = setting(
+        (20.0, 60.0),
+        "HU above the canal's median where its lower end may run, and surely runs, through marrow",
+    )
     canal_slope_cost: float = setting(0.04, "cost of a step to the side between slices", ge=0)
     canal_min_score: float = setting(0.68, "score of a slice that speaks neither for nor against canal", gt=0)
     canal_clearance_mm: float = setting(4.0, "no bone lies this close to the canal's middle", gt=0)
@@ -476,7 +480,7 @@ class AnatomyConfig(_Section):
     arch_reach_mm: float = setting(120.0, "cost of the farthest way from a body through its own arch", gt=0)
     arch_below_mm: float = setting(15.0, "arches end this far below and above the traced canal", ge=0)
     native_bone_hu: float = setting(
-        150.0, "half way from muscle and disc to the cortex of a vertebra, native voxels"
+        130.0, "half way from muscle and disc to the cortex of a vertebra, native voxels"
     )
     native_blur_mm: float = setting(
         0.5, "Gaussian in the slice before native voxels are told bone or not", ge=0

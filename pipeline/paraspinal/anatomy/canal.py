@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from paraspinal.anatomy.morphology import ellipse, per_slice
+from paraspinal.anatomy.morphology import dilate, ellipse, per_slice
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import BoolArray, Geometry
 
@@ -148,6 +148,11 @@ def trace_spinal_canal(
     score = canal_score(hu[box], bone[box], body[box], grid, config=config)
     gain = score - config.canal_min_score - config.canal_off_centre_cost * off_centre**2
     best = best_path(gain, reach=2, slope_cost=config.canal_slope_cost)
+    marrow = _marrow_at_end(hu[box], best, grid, config=config)
+    if marrow is not None:
+        best = best_path(
+            np.where(marrow, -config.canal_min_score, gain), reach=2, slope_cost=config.canal_slope_cost
+        )
     first, last = best.first, best.first + len(best.yx) - 1
     if (last - first + 1) * grid.spacing_mm[0] < config.min_spine_mm * 0.9:
         return None
@@ -157,6 +162,27 @@ def trace_spinal_canal(
     sigma = config.canal_smoothing_mm / grid.spacing_mm[0]
     smooth = np.stack([_smooth_path(centred[:, k], sigma) for k in range(2)], axis=1)
     return CanalTrace(first, smooth, np.clip(raw / 1.3, 0, 1))
+
+
+def _marrow_at_end(
+    hu: FloatMap, path: BestPath, grid: Geometry, *, config: AnatomyConfig
+) -> BoolArray | None:
+    """Marrow that the path's lower end runs into, [z, y, x]; None where it does not.
+
+    Bone surrounds the marrow of a sacral body as it does the sacral canal, but that holds fluid and fat.
+    """
+    soft = ndimage.uniform_filter(hu, (1, 3, 3))
+    content = soft[path.first + np.arange(len(path.yx)), path.yx[:, 0], path.yx[:, 1]]
+    likely, sure = np.median(content) + np.array(config.canal_marrow_hu)
+    run = int(np.argmin(content > likely))
+    if run == 0 or content[:run].max() < sure:
+        return None
+    seed = np.zeros(hu.shape, bool)
+    seed[path.first + np.arange(run), path.yx[:run, 0], path.yx[:run, 1]] = True
+    spacing = grid.spacing_mm
+    around = dilate(seed, config.canal_ray_mm, spacing) & (soft > likely)
+    marrow: BoolArray = around | dilate(seed, config.canal_clearance_mm, spacing)
+    return marrow
 
 
 def _central_columns(

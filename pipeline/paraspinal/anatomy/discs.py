@@ -20,6 +20,9 @@ from paraspinal.volume import Geometry
 
 Profile = npt.NDArray[np.float64]
 
+_USUAL_MM, _USUAL_SD = 28.0, 0.25
+"""Disc-to-disc distance of thoracic and lumbar vertebrae, and its spread as a logarithm (engineering default)."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpineSignals:
@@ -88,14 +91,45 @@ def find_disc_borders(signals: SpineSignals, *, config: AnatomyConfig) -> DiscBo
     own = np.full((n, len(spacings)), -np.inf)
     for k, h in enumerate(spacings):
         top = s[h:]
-        own[top, k] = _vertebra_score(cumulative, disc, top, int(h), config=config)
+        seen = np.minimum(top, n - margin) - np.maximum(top - h, margin)
+        share = np.clip(seen / h, 0.0, 1.0)
+        own[top, k] = _vertebra_score(cumulative, disc, top, int(h), share, config=config)
     total, back = _accumulate(own, spacings, margin, n - 2 * margin, config=config)
     return _trace_back(total, back, spacings, signals, margin)
 
 
+def find_borders_along(signals: SpineSignals, frame: SpineFrame, *, config: AnatomyConfig) -> DiscBorders:
+    """Find the disc centres with distances taken along the middle of the bodies.
+
+    There wedged vertebrae are of usual height; behind, where the canal lies, L5 may be a third lower than in front.
+    """
+    path = frame.points + config.column_centre_mm * frame.anterior
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+    canal = np.arange(len(path)) * STEP_MM
+    steps = np.arange(0.0, along[-1] + 1e-6, STEP_MM)
+    at = np.interp(steps, along, canal)
+    found = find_disc_borders(
+        SpineSignals(np.interp(at, canal, signals.disc), np.interp(at, canal, signals.pedicle)), config=config
+    )
+    beyond = found.s_mm - np.clip(found.s_mm, 0.0, along[-1])
+    return DiscBorders(np.interp(found.s_mm, along, canal) + beyond, found.strength)
+
+
 def _vertebra_score(
-    cumulative: Profile, disc: Profile, top: npt.NDArray[np.int64], h: int, *, config: AnatomyConfig
+    cumulative: Profile,
+    disc: Profile,
+    top: npt.NDArray[np.int64],
+    h: int,
+    share: Profile,
+    *,
+    config: AnatomyConfig,
 ) -> Profile:
+    """Score vertebrae of height h below the borders `top`.
+
+    Of one that the scan cuts only the `share` in view speaks; for the rest its height has to be a usual one.
+    """
+    unusual = 0.5 * (np.log(h / _USUAL_MM) / _USUAL_SD) ** 2
+
     def mean(a: float, b: float) -> Profile:
         lo, hi = top - h + round(a * h), top - h + round(b * h)
         return np.asarray((cumulative[hi] - cumulative[lo]) / max(1, round(b * h) - round(a * h)))
@@ -104,7 +138,10 @@ def _vertebra_score(
     sharp = np.maximum(
         np.maximum(disc[np.maximum(top - 1, 0)], disc[top]), disc[np.minimum(top + 1, len(disc) - 1)]
     )
-    return np.asarray((contrast + config.disc_weight * sharp - config.disc_period_cost) * (h / 25.0))
+    return np.asarray(
+        (contrast + config.disc_weight * sharp - config.disc_period_cost) * (h * share / 25.0)
+        - unusual * (1.0 - share)
+    )
 
 
 def _accumulate(

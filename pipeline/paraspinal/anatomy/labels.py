@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from paraspinal.anatomy.coordinates import SpineCoordinates
 from paraspinal.anatomy.discs import DiscBorders
-from paraspinal.anatomy.levels import UNCERTAIN_NUMBERS, VERTEBRA_NUMBERS
-from paraspinal.anatomy.straighten import SpineFrame
+from paraspinal.anatomy.levels import LABELS, UNCERTAIN_NUMBERS, VERTEBRA_NUMBERS
 from paraspinal.anatomy.types import RIB_NUMBERS, UNCERTAIN_RIB_NUMBERS, Vertebra
+from paraspinal.anatomy.vertebra_masks import SpineParts
 from paraspinal.volume import BoolArray, Geometry, LabelMap
 
 STRUCTURE_NUMBERS = {
@@ -38,11 +38,20 @@ STRUCTURE_NUMBERS = {
 }
 """Numbers of what is no vertebra; our own structures start at 200. Later entries win where structures meet."""
 
+_DISC_BELOW = {VERTEBRA_NUMBERS[upper]: 300 + k for k, upper in enumerate(LABELS) if 1 < k < len(LABELS) - 1}
+"""The number of the disc below a vertebra, by that vertebra's number; none below S1 and C1."""
+
+DISC_NUMBERS: dict[int, str] = {
+    disc: f"disc_{LABELS[upper - 25]}_{LABELS[upper - 26]}" for upper, disc in _DISC_BELOW.items()
+}
+"""Names of the discs, as ``disc_T12_L1``."""
+
 LABEL_NAMES: dict[int, str] = {
     **{number: name for name, number in STRUCTURE_NUMBERS.items()},
     **{number: f"vertebrae_{label}" for label, number in VERTEBRA_NUMBERS.items()},
     **{number: f"vertebra_of_uncertain_level_{k + 1}" for k, number in enumerate(UNCERTAIN_NUMBERS)},
     **RIB_NUMBERS,
+    **DISC_NUMBERS,
     **UNCERTAIN_RIB_NUMBERS,
 }
 
@@ -53,27 +62,47 @@ _ORDER = (
 )
 """Painting order: the last one wins."""
 
-_DISC_HALF_MM = 2.5
+_ALA_MM = 24.0
+"""Beside this distance from the midline S1 is the sacrum's wing, which TotalSegmentator's S1 leaves to the sacrum."""
 
 
-def vertebra_numbers(
-    where: SpineCoordinates, borders: DiscBorders, vertebrae: tuple[Vertebra, ...], frame: SpineFrame
-) -> npt.NDArray[np.uint16]:
-    """Return the number of the vertebra whose interval holds each voxel of the box; 0 outside the traced canal."""
+def vertebra_numbers(borders: DiscBorders, vertebrae: tuple[Vertebra, ...]) -> npt.NDArray[np.uint16]:
+    """Return the number of the vertebra above each border, at index + 1 (see `SpineParts`); 0 for none.
+
+    The scan's ends may cut a vertebra so short that it is not listed; its piece is counted on from its neighbour.
+    """
     middle = 0.5 * (borders.s_mm[:-1] + borders.s_mm[1:])
-    numbers = np.zeros(len(middle) + 2, np.uint16)
+    numbers = np.zeros(len(borders.s_mm) + 1, np.uint16)
     for vertebra in vertebrae:
         numbers[1 + int(np.argmin(np.abs(middle - vertebra.s_mm)))] = vertebra.number
-    index = np.searchsorted(borders.s_mm, where.s.ravel()).reshape(where.s.shape)
-    inside = (where.s > -2.0) & (where.s < frame.length_mm + 2.0)
-    return np.where(inside, numbers[np.clip(index, 0, len(numbers) - 1)], 0).astype(np.uint16)
+    listed = np.flatnonzero(numbers)
+    if len(listed):
+        for end, step in ((int(listed[0]) - 1, -1), (int(listed[-1]) + 1, 1)):
+            number = int(numbers[end - step]) + step
+            if 0 < end < len(numbers) - 1 and number in (*VERTEBRA_NUMBERS.values(), *UNCERTAIN_NUMBERS):
+                numbers[end] = number
+    return numbers
+
+
+def disc_numbers(vertebrae: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+    """Return the number of the disc below each vertebra of `vertebra_numbers`, at the same index.
+
+    A disc has a name where both its vertebrae have one; elsewhere it is a `disc`.
+    """
+    numbers = np.full(len(vertebrae), STRUCTURE_NUMBERS["disc"], np.uint16)
+    for k in range(1, len(vertebrae)):
+        upper, lower = int(vertebrae[k]), int(vertebrae[k - 1])
+        if upper in _DISC_BELOW and lower == upper - 1:
+            numbers[k] = _DISC_BELOW[upper]
+    numbers[0] = 0
+    return numbers
 
 
 def assemble_labels(
     masks: Mapping[str, BoolArray],
+    parts: SpineParts,
     numbers: npt.NDArray[np.uint16],
     where: SpineCoordinates,
-    borders: DiscBorders,
     grid: Geometry,
     *,
     ribs: npt.NDArray[np.uint16] | None = None,
@@ -82,7 +111,7 @@ def assemble_labels(
     data = np.zeros(grid.shape, np.uint16)
     for name in _ORDER:
         if name == "vertebrae":
-            _paint_vertebrae(data, masks, numbers, where, borders)
+            _paint_spine(data[where.box], parts, numbers, where)
         elif name == "ribs" and ribs is not None:
             data[ribs > 0] = ribs[ribs > 0]
         elif name in masks:
@@ -90,25 +119,10 @@ def assemble_labels(
     return LabelMap(data, grid, LABEL_NAMES)
 
 
-def _paint_vertebrae(
-    data: npt.NDArray[np.uint16],
-    masks: Mapping[str, BoolArray],
-    numbers: npt.NDArray[np.uint16],
-    where: SpineCoordinates,
-    borders: DiscBorders,
+def _paint_spine(
+    data: npt.NDArray[np.uint16], parts: SpineParts, numbers: npt.NDArray[np.uint16], where: SpineCoordinates
 ) -> None:
-    column, bone = masks["column"][where.box], masks["bone"][where.box]
-    arch = bone & (np.abs(where.left) < 30.0) & (where.anterior < 14.0) & (where.anterior > -62.0)
-    arch &= ~masks["ribs"][where.box]
-    disc = column & (_nearest(where.s, borders) < _DISC_HALF_MM) & ~bone
-    part = data[where.box]
-    vertebra = (column | arch) & (numbers > 0)
-    part[vertebra] = numbers[vertebra]
-    part[disc] = STRUCTURE_NUMBERS["disc"]
-
-
-def _nearest(s: npt.NDArray[np.float32], borders: DiscBorders) -> npt.NDArray[np.float32]:
-    """Distance along the canal to the nearest border."""
-    index = np.clip(np.searchsorted(borders.s_mm, s.ravel()).reshape(s.shape), 1, len(borders.s_mm) - 1)
-    below, above = borders.s_mm[index - 1], borders.s_mm[index]
-    return np.asarray(np.minimum(np.abs(s - below), np.abs(above - s)), np.float32)
+    vertebra, disc = numbers[parts.vertebra], disc_numbers(numbers)[parts.disc]
+    vertebra[(vertebra == VERTEBRA_NUMBERS["S1"]) & (np.abs(where.left) > _ALA_MM)] = 0
+    for painted in (vertebra, disc):
+        data[painted > 0] = painted[painted > 0]

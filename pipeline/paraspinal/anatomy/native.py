@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.segmentation import expand_labels
 
-from paraspinal.anatomy.labels import STRUCTURE_NUMBERS
+from paraspinal.anatomy.labels import DISC_NUMBERS, STRUCTURE_NUMBERS
 from paraspinal.anatomy.levels import UNCERTAIN_NUMBERS, VERTEBRA_NUMBERS
 from paraspinal.anatomy.mask_apply import paint_given
 from paraspinal.anatomy.types import Anatomy
@@ -20,8 +20,9 @@ from paraspinal.volume import CTVolume, Geometry, Region
 
 Labels = npt.NDArray[np.uint16]
 
-_YIELDING = ("disc", "canal", "prevertebral", "diaphragm")
-_YIELDING_MUSCLES = ("psoas_left", "psoas_right", "autochthon_left", "autochthon_right")
+_YIELDING = (
+    *("prevertebral", "diaphragm", "psoas_left", "psoas_right", "autochthon_left", "autochthon_right"),
+)
 """Structures into which the border of a vertebra may move; ribs, vessels and organs keep what they have."""
 _SOFTENED_VOXELS = 1.0  # a border is certain to about two standard deviations of this blur
 
@@ -64,11 +65,12 @@ def _refine_vertebrae(
         return
     region = Region.of(is_bone).padded((2, 2, 2), _shape(data))
     part, bone = data[region.box], is_bone[region.box]
-    soft = [STRUCTURE_NUMBERS[name] for name in (*_YIELDING, *_YIELDING_MUSCLES)]
+    inner = [STRUCTURE_NUMBERS["disc"], STRUCTURE_NUMBERS["canal"], *DISC_NUMBERS]
+    soft = [*inner, *(STRUCTURE_NUMBERS[name] for name in _YIELDING)]
     share = ndimage.gaussian_filter(bone.astype(np.float32), _SOFTENED_VOXELS, truncate=2.0)
     nearest = expand_labels(np.where(bone, part, 0), 2)
     nearest[~bone & (part > 0) & ~np.isin(part, soft)] = 0
-    around = expand_labels(np.where(np.isin(part, soft[:2]), part, 0), 2)
+    around = expand_labels(np.where(np.isin(part, inner), part, 0), 2)
     around = np.where(bone, around, part)
     start, stop = _native_box(region.box, anatomy.geometry, volume.geometry)
     ratio = [w / n for w, n in zip(anatomy.geometry.shape, volume.geometry.shape, strict=True)]

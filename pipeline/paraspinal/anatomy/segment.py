@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from paraspinal.anatomy.bodies import ColumnOutline, column_mask, trace_column
 from paraspinal.anatomy.body import segment_body
@@ -15,13 +13,14 @@ from paraspinal.anatomy.cage import chest_wall, inside_cage
 from paraspinal.anatomy.canal import CanalTrace, canal_mask, trace_spinal_canal
 from paraspinal.anatomy.chest import find_chest
 from paraspinal.anatomy.coordinates import SpineCoordinates, spine_coordinates
-from paraspinal.anatomy.discs import DiscBorders, find_disc_borders, spine_signals
+from paraspinal.anatomy.discs import DiscBorders, find_borders_along, spine_signals
+from paraspinal.anatomy.end_plates import find_end_plates
 from paraspinal.anatomy.extent import cut_sides, padding_on
 from paraspinal.anatomy.grid import Float32Volume, to_working_grid, working_grid
 from paraspinal.anatomy.labels import assemble_labels, vertebra_numbers
 from paraspinal.anatomy.levels import LABELS, LevelEvidence, Naming, naming_posterior, unusual_plans
 from paraspinal.anatomy.lungs import Airspaces, segment_lungs, split_lungs
-from paraspinal.anatomy.mask_apply import paint_given, source_of
+from paraspinal.anatomy.mask_apply import source_of
 from paraspinal.anatomy.mask_canal import guided_canal
 from paraspinal.anatomy.mask_types import StructureSet
 from paraspinal.anatomy.morphology import dilate
@@ -32,6 +31,7 @@ from paraspinal.anatomy.set_levels import with_set_levels
 from paraspinal.anatomy.soft_organs import find_soft_organs
 from paraspinal.anatomy.straighten import SpineFrame, spine_frame
 from paraspinal.anatomy.types import Anatomy, Organ, Vertebra
+from paraspinal.anatomy.vertebra_masks import SpineParts, part_spine
 from paraspinal.anatomy.vertebrae import name_vertebrae, read_level_evidence
 from paraspinal.anatomy.vessels import find_aorta
 from paraspinal.config import AnatomyConfig
@@ -124,10 +124,16 @@ def segment_anatomy(
         grid,
         config=config,
     )
+    canal = canal_mask(spine.trace, bone, grid, config=config)
+    parts = _part_spine(hu, bone, canal, rib_labels > 0, spine, grid, config=config)
     tell("vessels and organs")
     thin = thin_bone(hu, contrast, grid, config=config)
     masks = _soft_structures(hu, body, bone, thin, air, rib_labels > 0, spine, vertebrae, grid, config=config)
-    masks |= {"padding": padding, "arms": found_body.arms}
+    masks |= {"padding": padding, "arms": found_body.arms, "canal": canal, "column": spine.column & ~canal}
+    masks |= {
+        "disc": _spread(parts.disc > 0, spine, grid),
+        "vertebral_bodies": _spread(parts.body, spine, grid),
+    }
     chest, chest_states = find_chest(
         hu, masks, air.carina_z, spine.trace, where=spine.where, grid=grid, config=config
     )
@@ -138,8 +144,8 @@ def segment_anatomy(
     organs |= {
         name: _cut(organ, masks, name, config=config) for name, organ in (chest_states | states).items()
     }
-    numbers = vertebra_numbers(spine.where, spine.borders, vertebrae, spine.frame)
-    labels = assemble_labels(masks, numbers, spine.where, spine.borders, grid, ribs=rib_labels)
+    numbers = vertebra_numbers(spine.borders, vertebrae)
+    labels = assemble_labels(masks, parts, numbers, spine.where, grid, ribs=rib_labels)
     points = np.column_stack([np.arange(spine.trace.first, spine.trace.last + 1), spine.trace.points_yx])
     return Anatomy(
         geometry=grid,
@@ -195,10 +201,43 @@ def _trace_spine(
     frame = spine_frame(trace, grid)
     where = spine_coordinates(frame, grid)
     outline = trace_column(hu, frame, grid, config=config)
-    borders = find_disc_borders(spine_signals(hu, frame, grid), config=config)
+    borders = find_borders_along(spine_signals(hu, frame, grid), frame, config=config)
     column = np.zeros(grid.shape, bool)
     column[where.box] = column_mask(outline, frame, where)
     return _Spine(trace, frame, where, outline, borders, column, guided)
+
+
+def _part_spine(
+    hu: Float32Volume,
+    bone: BoolArray,
+    canal: BoolArray,
+    ribs: BoolArray,
+    spine: _Spine,
+    grid: Geometry,
+    *,
+    config: AnatomyConfig,
+) -> SpineParts:
+    plates = find_end_plates(hu, spine.frame, spine.borders, grid, config=config)
+    return part_spine(
+        hu,
+        bone,
+        spine.column,
+        canal,
+        ribs,
+        spine.where,
+        plates,
+        spine.borders,
+        spine.frame.length_mm,
+        grid,
+        config=config,
+    )
+
+
+def _spread(part: BoolArray, spine: _Spine, grid: Geometry) -> BoolArray:
+    """Put a mask of the spine's box into the whole grid."""
+    out = np.zeros(grid.shape, bool)
+    out[spine.where.box] = part
+    return out
 
 
 def _soft_structures(
@@ -234,8 +273,6 @@ def _soft_structures(
     zone[where.box] = (np.abs(where.left) < config.rib_cut_mm) & (where.anterior < 45.0)
     wall = chest_wall(ribs & ~zone, thin & ~dilate(aorta, 4.0, grid.spacing_mm), spine.trace, grid)
     cage = inside_cage(wall, air.lungs, body, spine.trace, grid, config=config)
-    canal = canal_mask(spine.trace, bone, grid, config=config)
-    column = spine.column & ~canal
     masks = {
         "body": body,
         "lungs": air.lungs,
@@ -244,8 +281,6 @@ def _soft_structures(
         "gas": air.other_gas,
         "airway": air.airway,
         "bone": bone,
-        "canal": canal,
-        "column": column,
         "ribs": ribs,
         "thoracic_cavity": cage,
     }
@@ -276,23 +311,3 @@ def _cut(organ: Organ, masks: Mapping[str, BoolArray], name: str, *, config: Ana
 def _shape(mask: BoolArray) -> Index3:
     z, y, x = mask.shape
     return (z, y, x)
-
-
-def native_labels(anatomy: Anatomy, volume: CTVolume) -> npt.NDArray[np.uint16]:
-    """Return the label map on the native grid, [z, y, x] in canonical order (nearest working voxel)."""
-    native = np.asarray(to_native(anatomy.labels.data, anatomy.geometry, volume.geometry))
-    return paint_given(native, anatomy.given, volume.geometry)
-
-
-def to_native(data: npt.NDArray[np.uint16], grid: Geometry, native: Geometry) -> npt.NDArray[np.uint16]:
-    """Spread a working-grid array over the native grid of the same box (nearest voxel)."""
-    _, ny, nx = native.shape
-    z = np.clip(
-        ((np.arange(native.shape[0]) + 0.5) * grid.shape[0] / native.shape[0]).astype(int),
-        0,
-        grid.shape[0] - 1,
-    )
-    planes: Mapping[int, npt.NDArray[np.uint16]] = {
-        int(k): cv2.resize(data[k], (nx, ny), interpolation=cv2.INTER_NEAREST_EXACT) for k in np.unique(z)
-    }
-    return np.stack([planes[int(k)] for k in z])

@@ -99,7 +99,8 @@ class Anatomy:
 
     ``geometry`` is the working grid; ``hu`` the CT averaged onto it (float32 [z, y, x]); ``masks`` holds what
     was found, overlap allowed, under these names: padding (outside the reconstructed field), body, lungs, lung_left,
-    lung_right, gas (air that is no lung), bone, canal, column (bodies and discs), ribs, thoracic_cavity (inside of
+    lung_right, gas (air that is no lung), bone, canal, column (bodies and discs), vertebral_bodies,
+    disc, ribs, thoracic_cavity (inside of
     the chest wall), aorta, liver, spleen (what was not found is absent). ``labels`` is the exclusive label map of
     the same grid. ``spine`` gives voxels their place along and beside the canal,
     of which ``spine_length_mm`` were traced. ``centreline_lps_mm``
