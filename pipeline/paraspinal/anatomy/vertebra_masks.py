@@ -28,7 +28,7 @@ _STEPS = np.array(
 """Links to half of a voxel's 18 neighbours; the other half link to it."""
 
 _PEDICLES_SHARE = 0.5  # pedicles leave the body in its upper half
-_END_MM = 4.0
+_END_VOXELS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def part_spine(
     arch &= where.anterior > -config.arch_back_mm
     arch &= (where.s > -config.arch_below_mm) & (where.s < length_mm + config.arch_below_mm)
     vertebra = np.where(
-        body, vertebra, _part_arches(hu[box], arch, vertebra, where, borders, grid, config=config)
+        body, vertebra, _part_arches(hu[box], arch, vertebra, where, borders, length_mm, grid, config=config)
     )
     return SpineParts(vertebra.astype(np.uint8), disc, body)
 
@@ -112,6 +112,7 @@ def _part_arches(
     body: Indices,
     where: SpineCoordinates,
     borders: DiscBorders,
+    length_mm: float,
     grid: Geometry,
     *,
     config: AnatomyConfig,
@@ -124,7 +125,9 @@ def _part_arches(
     node[tuple(voxels.T)] = np.arange(len(voxels))
     at = tuple(voxels.T)
     seed = body[at]
-    seed = np.where(seed > 0, seed, _from_above(where.s[at], where.anterior[at], borders, config=config))
+    at_end = at[0] + where.box[0].start >= grid.shape[0] - _END_VOXELS
+    hanging = _from_above(where.s[at], where.anterior[at], at_end, borders, length_mm, config=config)
+    seed = np.where(seed > 0, seed, hanging)
     cost = (
         1.0 + config.arch_gap_cost * np.clip(config.arch_dense_hu - hu[at], 0.0, None) / config.arch_dense_hu
     )
@@ -145,30 +148,31 @@ def _part_arches(
         owner[own[better]] = k + 1
     owner[best > config.arch_reach_mm] = 0
     out = np.zeros(arch.shape, np.uint8)
-    out[at] = np.where(seed > 0, 0, owner)
+    out[at] = np.where(body[at] > 0, 0, owner)
     return out
 
 
 def _from_above(
     s: npt.NDArray[np.float32],
     anterior: npt.NDArray[np.float32],
+    at_end: BoolArray,
     borders: DiscBorders,
+    length_mm: float,
     *,
     config: AnatomyConfig,
 ) -> Indices:
     """Seed the arch that hangs down from a vertebra whose pedicles lie above the scan, at the scan's end."""
     seed = np.zeros(len(s), np.uint8)
     top = len(borders.s_mm) - 1
-    if top < 2 or not len(s):
+    if top < 2:
         return seed
     low, high = float(borders.s_mm[-2]), float(borders.s_mm[-1])
-    end = float(s.max())
-    if end > low + _PEDICLES_SHARE * (high - low):
+    if length_mm > low + _PEDICLES_SHARE * (high - low):
         return seed
     behind = np.maximum(0.0, -anterior)
     own = _off_height(s, behind, low, high, config=config)
     below = _off_height(s, behind, float(borders.s_mm[-3]), low, config=config)
-    seed[(s > end - _END_MM) & (anterior < 0.0) & (own < below)] = top
+    seed[at_end & (anterior < 0.0) & (own < below)] = top
     return seed
 
 
