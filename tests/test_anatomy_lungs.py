@@ -8,7 +8,8 @@ import pytest
 from anatomy_case import anatomy, dice, phantom
 from paraspinal.anatomy.airway import find_airway
 from paraspinal.anatomy.coordinates import SpineCoordinates
-from paraspinal.anatomy.lungs import split_lungs
+from paraspinal.anatomy.lungs import Airspaces, segment_lungs, split_lungs
+from paraspinal.config import AnatomyConfig
 from paraspinal.volume import Geometry
 from phantom_case import voxels
 
@@ -78,3 +79,36 @@ def test_without_a_trachea_nothing_is_called_airway() -> None:
     found = find_airway(hu, np.ones(SHAPE, bool), coordinates(), GRID)
     assert found.carina_z is None
     assert not found.mask.any()
+
+
+def base_of(air_hu: float, sd: float, *, at_top: bool = True) -> tuple[Airspaces, np.ndarray]:
+    """A body whose upper end cuts an airspace of 25 mL beside the spine."""
+    rng = np.random.default_rng(2)
+    top = SHAPE[0] if at_top else SHAPE[0] - 10
+    air = np.hypot((Y - 50) / 16.0, (X - 84) / 10.0) < 1
+    air &= (top - 9 <= Z) & (top > Z)
+    hu = np.where(air, air_hu, 40.0).astype(np.float32) + rng.normal(0, 10, SHAPE).astype(np.float32)
+    hu += np.where(air, rng.normal(0, sd, SHAPE), 0.0).astype(np.float32)
+    left, front = (X - 60) * 2.0, (44 - Y) * 2.0
+    where = SpineCoordinates(
+        (slice(0, SHAPE[0]), slice(0, SHAPE[1]), slice(0, SHAPE[2])),
+        (Z * 2.0).astype(np.float32),
+        front.astype(np.float32),
+        left.astype(np.float32),
+    )
+    return segment_lungs(hu, np.ones(SHAPE, bool), where, GRID, config=AnatomyConfig()), air
+
+
+def test_a_small_base_of_a_lung_at_the_upper_end_is_lung() -> None:
+    found, air = base_of(-780.0, 40.0)
+    assert dice(found.lungs, air) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("air_hu", "sd", "at_top"), [(-990.0, 10.0, True), (-600.0, 200.0, True), (-780.0, 40.0, False)]
+)
+def test_gas_stool_and_what_ends_inside_the_scan_are_no_base_of_a_lung(
+    air_hu: float, sd: float, at_top: bool
+) -> None:
+    found, _ = base_of(air_hu, sd, at_top=at_top)
+    assert not found.lungs.any()

@@ -123,6 +123,10 @@ class AnatomyConfig(_Section):
     min_lung_ml: float = setting(60.0, "smaller air components are not lung", gt=0)
     sure_lung_ml: float = setting(400.0, "air components of this size are lung wherever they lie", gt=0)
     min_paraspinal_lung_ml: float = setting(3.0, "air beside the column that makes a component lung", gt=0)
+    min_lung_base_ml: float = setting(
+        5.0, "smaller air components at the upper end of the scan are no base of a lung", gt=0
+    )
+    lung_base_hu: float = setting(-500.0, "nine tenths of the inside of a lung's base lie below", gt=-900, lt=0)
     lung_closing_mm: float = setting(5.0, "vessels and small nodules that belong to the lung", gt=0)
     bone_threshold_hu: float = setting(170.0, "bone on the working grid")
     canal_ray_mm: float = setting(18.0, "a bony ring lies within this distance of the canal's middle", gt=0)

@@ -38,6 +38,8 @@ def segment_lungs(
 
     A component of air is lung when it is large or lies beside the vertebral column behind its front, where bowel
     does not go, and when it is parenchyma: a mixture of air and tissue, so its median stays above that of free gas.
+    A small one beside the column, which the upper end of the scan cuts, is the base of a lung when all of its inside
+    is parenchyma: gas in bowel is emptier, stool denser.
     """
     air = (hu < config.lung_threshold_hu) & body
     airway = find_airway(hu, body, where, grid)
@@ -47,16 +49,31 @@ def segment_lungs(
     near = np.bincount(labels[where.box][beside], minlength=counts.size)
     size, near_ml = counts * grid.voxel_ml, near * grid.voxel_ml
     lungs = np.zeros_like(air)
+    cut = np.isin(np.arange(counts.size), labels[-1])
+    base = cut & (size >= config.min_lung_base_ml) & (near_ml >= config.min_paraspinal_lung_ml)
     large = (size >= config.sure_lung_ml) | (
         (size >= config.min_lung_ml) & (near_ml >= config.min_paraspinal_lung_ml)
     )
-    for label in np.flatnonzero(large[1:]) + 1:
+    for label in np.flatnonzero((large | base)[1:]) + 1:
         member = labels == label
-        if float(np.median(hu[member])) > config.free_gas_hu:
+        if float(np.median(hu[member])) > config.free_gas_hu and (
+            large[label] or _is_parenchyma(hu, member, grid, config=config)
+        ):
             lungs |= member
     filled = closed(lungs, config.lung_closing_mm, grid.spacing_mm) & body if lungs.any() else lungs
     filled &= ~airway.mask
     return Airspaces(filled, air & ~filled & ~airway.mask, airway.carina_z, airway.mask)
+
+
+def _is_parenchyma(
+    hu: npt.NDArray[np.float32], member: BoolArray, grid: Geometry, *, config: AnatomyConfig
+) -> bool:
+    """Tell whether the inside of an airspace, one voxel off its wall, is lung throughout."""
+    inside = hu[member & (distance_inside(member, grid.spacing_mm) > 1.5 * max(grid.spacing_mm))]
+    if inside.size == 0:
+        return False
+    low, high = np.percentile(inside, (10.0, 90.0))
+    return bool(low > config.free_gas_hu and high < config.lung_base_hu)
 
 
 def _wall_to_wall(airway: Airway, grid: Geometry) -> BoolArray:
