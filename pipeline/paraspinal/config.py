@@ -126,7 +126,9 @@ class AnatomyConfig(_Section):
     min_lung_base_ml: float = setting(
         5.0, "smaller air components at the upper end of the scan are no base of a lung", gt=0
     )
-    lung_base_hu: float = setting(-500.0, "nine tenths of the inside of a lung's base lie below", gt=-900, lt=0)
+    lung_base_hu: float = setting(
+        -500.0, "nine tenths of the inside of a lung's base lie below", gt=-900, lt=0
+    )
     lung_closing_mm: float = setting(5.0, "vessels and small nodules that belong to the lung", gt=0)
     bone_threshold_hu: float = setting(170.0, "bone on the working grid")
     canal_ray_mm: float = setting(18.0, "a bony ring lies within this distance of the canal's middle", gt=0)
@@ -154,7 +156,7 @@ class AnatomyConfig(_Section):
     column_centre_mm: float = setting(21.0, "centre of the vertebral column in front of the canal", gt=0)
     column_pull_mm: float = setting(5.0, "how far the outline may leave its neighbours' median", gt=0)
     aorta_hu: tuple[float, float] = setting((10.0, 700.0), "HU inside the aorta, anaemic to arterial phase")
-    aorta_min_score: float = setting(0.55, "score that speaks neither for nor against aorta", gt=0)
+    aorta_min_score: float = setting(0.45, "score that speaks neither for nor against aorta", gt=0)
     min_aorta_mm: float = setting(30.0, "shorter tracks are not taken for the aorta", gt=0)
     cage_closing_mm: float = setting(36.0, "ribs this far apart along the body form one wall", gt=0)
     cage_centre_mm: float = setting(65.0, "middle of the chest in front of the canal", gt=0)
@@ -488,6 +490,9 @@ class AnatomyConfig(_Section):
     )
     native_blur_mm: float = setting(
         0.5, "Gaussian in the slice before native voxels are told bone or not", ge=0
+    )
+    native_rib_share: float = setting(
+        0.6, "share of bone around from which a native voxel is rib whatever its HU: its marrow is thin", gt=0
     )
     native_border_share: tuple[float, float] = setting(
         (0.15, 0.9), "share of bone around, on the working grid, between which native voxels decide"

@@ -150,9 +150,8 @@ def trace_spinal_canal(
     best = best_path(gain, reach=2, slope_cost=config.canal_slope_cost)
     marrow = _marrow_at_end(hu[box], best, grid, config=config)
     if marrow is not None:
-        best = best_path(
-            np.where(marrow, -config.canal_min_score, gain), reach=2, slope_cost=config.canal_slope_cost
-        )
+        barred = np.where(marrow, -config.canal_min_score, gain)
+        best = best_path(barred, reach=2, slope_cost=config.canal_slope_cost)
     first, last = best.first, best.first + len(best.yx) - 1
     if (last - first + 1) * grid.spacing_mm[0] < config.min_spine_mm * 0.9:
         return None

@@ -1,4 +1,4 @@
-"""The label map on the CT's own grid: working labels spread out, borders of vertebrae read from native voxels."""
+"""The label map on the CT's own grid: working labels spread out, borders of bones read from native voxels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skimage.segmentation import expand_labels
 from paraspinal.anatomy.labels import DISC_NUMBERS, STRUCTURE_NUMBERS
 from paraspinal.anatomy.levels import UNCERTAIN_NUMBERS, VERTEBRA_NUMBERS
 from paraspinal.anatomy.mask_apply import paint_given
-from paraspinal.anatomy.types import Anatomy
+from paraspinal.anatomy.types import RIB_NUMBERS, UNCERTAIN_RIB_NUMBERS, Anatomy
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import CTVolume, Geometry, Region
 
@@ -23,19 +23,19 @@ Labels = npt.NDArray[np.uint16]
 _YIELDING = (
     *("prevertebral", "diaphragm", "psoas_left", "psoas_right", "autochthon_left", "autochthon_right"),
 )
-"""Structures into which the border of a vertebra may move; ribs, vessels and organs keep what they have."""
+"""Structures into which the border of a bone may move; vessels and organs keep what they have."""
 _SOFTENED_VOXELS = 1.0  # a border is certain to about two standard deviations of this blur
 
 
 def native_labels(anatomy: Anatomy, volume: CTVolume, *, config: AnatomyConfig | None = None) -> Labels:
     """Return the label map on the native grid, [z, y, x] in canonical order.
 
-    Every voxel takes the label of its working voxel; within about one working voxel of a vertebra's border, native HU
-    decide.
+    Every voxel takes the label of its working voxel; within about one working voxel of the border of a vertebra
+    or rib, native HU decide.
     """
     config = config or AnatomyConfig()
     native = to_native(anatomy.labels.data, anatomy.geometry, volume.geometry)
-    _refine_vertebrae(native, anatomy, volume, config=config)
+    _refine_bones(native, anatomy, volume, config=config)
     return paint_given(native, anatomy.given, volume.geometry)
 
 
@@ -54,12 +54,12 @@ def _nearest_slice(native: int, working: int) -> npt.NDArray[np.int64]:
     return np.minimum(nearest, working - 1)
 
 
-def _refine_vertebrae(
+def _refine_bones(
     native: Labels, anatomy: Anatomy, volume: CTVolume, *, config: AnatomyConfig, threads: int = 2
 ) -> None:
-    """Move the borders of vertebrae to where native HU rise to bone, in place."""
+    """Move the borders of vertebrae and ribs to where native HU rise to bone, in place."""
     data = anatomy.labels.data
-    bones = (*VERTEBRA_NUMBERS.values(), *UNCERTAIN_NUMBERS)
+    bones = (*VERTEBRA_NUMBERS.values(), *UNCERTAIN_NUMBERS, *RIB_NUMBERS, *UNCERTAIN_RIB_NUMBERS)
     is_bone = np.isin(data, bones)
     if not is_bone.any():
         return
@@ -81,6 +81,10 @@ def _refine_vertebrae(
     map_y, map_x = np.meshgrid(where[1].astype(np.float32), where[2].astype(np.float32), indexing="ij")
     blur = [config.native_blur_mm / s for s in volume.geometry.spacing_mm[1:]]
 
+    outer = config.native_border_share[0]
+    inside = np.full(int(max(bones)) + 1, config.native_border_share[1], np.float32)
+    inside[[*RIB_NUMBERS, *UNCERTAIN_RIB_NUMBERS]] = config.native_rib_share
+
     def refine(k: int) -> None:
         z = float(np.clip(where[0][k], 0, len(part) - 1))
         low, near = int(z), round(z)
@@ -94,8 +98,7 @@ def _refine_vertebrae(
         )
         raw = volume.hu[start[0] + k, start[1] : stop[1], start[2] : stop[2]].astype(np.float32)
         hu = cv2.GaussianBlur(raw, (0, 0), sigmaX=max(blur[1], 0.1), sigmaY=max(blur[0], 0.1))
-        inner, outer = config.native_border_share[1], config.native_border_share[0]
-        bone_here = (own > 0) & ((covered > inner) | ((covered > outer) & (hu > config.native_bone_hu)))
+        bone_here = (own > 0) & ((covered > inside[own]) | ((covered > outer) & (hu > config.native_bone_hu)))
         plane[bone_here] = own[bone_here]
         lost = ~bone_here & np.isin(plane, bones)
         plane[lost] = other[lost]
