@@ -32,8 +32,12 @@ def evidence(rib: list[float], sacral: list[float] | None = None, **marks: float
     )
 
 
+def probable(found: LevelEvidence) -> list[dict[str, float]]:
+    return label_probabilities(naming_posterior(found), len(found.rib))
+
+
 def best(found: LevelEvidence) -> list[str]:
-    return [max(p, key=lambda name: p[name]) for p in label_probabilities(found)]
+    return [max(p, key=lambda name: p[name]) for p in probable(found)]
 
 
 def test_the_last_rib_names_t12() -> None:
@@ -56,13 +60,13 @@ def test_the_first_rib_names_t1() -> None:
 
 
 def test_without_an_anchor_nothing_is_certain() -> None:
-    probabilities = label_probabilities(evidence([1, 1, 1, 1]))
+    probabilities = probable(evidence([1, 1, 1, 1]))
     assert max(probabilities[0].values()) < 0.5
 
 
 def test_the_carina_helps_where_no_end_of_the_ribs_is_seen() -> None:
-    without = label_probabilities(evidence([1] * 6))[3]
-    with_carina = label_probabilities(evidence([1] * 6, carina=3.0))[3]
+    without = probable(evidence([1] * 6))[3]
+    with_carina = probable(evidence([1] * 6, carina=3.0))[3]
     assert max(with_carina, key=lambda name: with_carina[name]) == "T5"
     assert with_carina["T5"] > 2 * without["T5"]
 
@@ -70,14 +74,14 @@ def test_the_carina_helps_where_no_end_of_the_ribs_is_seen() -> None:
 def test_spacing_alone_leans_the_right_way() -> None:
     lumbar = LevelEvidence(np.array([36.0, 36.0, 35.0, 34.0]), np.full(4, NAN), np.full(4, NAN))
     upper = LevelEvidence(np.array([22.0, 21.0, 20.0, 19.0]), np.full(4, NAN), np.full(4, NAN))
-    assert label_probabilities(lumbar)[0].get("L5", 0) > label_probabilities(upper)[0].get("L5", 0)
+    assert probable(lumbar)[0].get("L5", 0) > probable(upper)[0].get("L5", 0)
 
 
 @pytest.mark.parametrize("count", [1, 5, 13])
 def test_probabilities_sum_to_one_and_follow_one_sequence(count: int) -> None:
     found = evidence([0.5] * count)
     assert sum(n.probability for n in naming_posterior(found)) == pytest.approx(1.0)
-    for lower, upper in zip(label_probabilities(found)[:-1], label_probabilities(found)[1:], strict=True):
+    for lower, upper in zip(probable(found)[:-1], probable(found)[1:], strict=True):
         for label, p in lower.items():
             above = LABELS[LABELS.index(label) + 1]
             assert upper.get(above, 0.0) == pytest.approx(p, abs=0.02)
@@ -96,14 +100,14 @@ def test_a_whole_spine_is_named_up_to_the_atlas() -> None:
 
 def test_a_longer_sequence_is_named_where_it_overlaps_the_spine() -> None:
     ribs = [NAN, 0.9, 0.9, *[0.0] * 5, *[1.0] * 12, *[0.0] * 7]
-    named = label_probabilities(evidence(ribs))
+    named = probable(evidence(ribs))
     assert sum(named[0].values()) < 0.05  # below all names, or S2 at most
     assert best(evidence(ribs[1:])) == [max(p, key=lambda name: p[name]) for p in named[1:]]
 
 
 def test_more_vertebrae_than_a_spine_has_are_refused_by_code() -> None:
     with pytest.raises(AnalysisError) as caught:
-        label_probabilities(evidence([0.5] * 40))
+        probable(evidence([0.5] * 40))
     assert caught.value.code == "too_many_vertebrae"
 
 
@@ -123,7 +127,7 @@ PROCESSES = (44.0, 47.0, 42.0, 38.0)  # L4 … L1
 
 
 def test_a_short_last_rib_is_still_the_twelfth() -> None:
-    found = label_probabilities(reaching(*PROCESSES, 56, 118, 136, 138))
+    found = probable(reaching(*PROCESSES, 56, 118, 136, 138))
     assert found[4]["T12"] > 0.9
 
 
@@ -141,24 +145,24 @@ def test_a_long_last_rib_above_five_lumbar_vertebrae_says_eleven_pairs() -> None
 
 
 def test_the_first_rib_is_known_by_its_short_reach() -> None:
-    found = label_probabilities(reaching(125, 121, 117, 111, 99, 75, 0))
+    found = probable(reaching(125, 121, 117, 111, 99, 75, 0))
     assert found[5]["T1"] > 0.9
 
 
 def test_a_rib_that_the_scan_cuts_is_no_short_rib() -> None:
-    whole = label_probabilities(reaching(125, 121, 117, 111, 99, 75))
-    cut = label_probabilities(reaching(125, 121, 117, 111, 99, 75, cut=(4, 5)))
+    whole = probable(reaching(125, 121, 117, 111, 99, 75))
+    cut = probable(reaching(125, 121, 117, 111, 99, 75, cut=(4, 5)))
     assert cut[5].get("T1", 0) < whole[5]["T1"] - 0.3
 
 
 def test_ribs_of_a_chest_without_ends_leave_the_levels_open() -> None:
-    found = label_probabilities(reaching(*[125.0] * 5, cut=(0, 1, 2, 3, 4)))
+    found = probable(reaching(*[125.0] * 5, cut=(0, 1, 2, 3, 4)))
     assert max(found[0].values()) < 0.5
 
 
 def test_pieces_of_the_sacrum_below_its_second_need_no_name() -> None:
     ribs = (60, 60, 60, 60, 55, *PROCESSES, 82, 120, 134)
-    found = label_probabilities(reaching(*ribs, crest=5.0))
+    found = probable(reaching(*ribs, crest=5.0))
     assert max(found[9], key=lambda name: found[9][name]) == "T12"
 
 
@@ -167,7 +171,7 @@ def test_an_unusual_count_is_reported_only_where_it_is_probable() -> None:
 
 
 def test_a_level_that_the_user_sets_is_certain_and_names_the_rest() -> None:
-    found = label_probabilities(reaching(*[125.0] * 4, fixed={1: "T9"}))
+    found = probable(reaching(*[125.0] * 4, fixed={1: "T9"}))
     assert [list(p.items()) for p in found] == [[(name, 1.0)] for name in ("T10", "T9", "T8", "T7")]
 
 

@@ -28,6 +28,7 @@ from paraspinal.anatomy.lumps import (
 from paraspinal.anatomy.morphology import closed, components, dilate, erode, fill_slices, opened
 from paraspinal.anatomy.organ_roles import spleen_score
 from paraspinal.anatomy.organ_seeds import Seed, sow_organs
+from paraspinal.anatomy.parallel import both, each
 from paraspinal.anatomy.territory import Regions, compete, cut_into_regions, share_of
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import BoolArray, Geometry
@@ -68,29 +69,43 @@ def find_organs(trunk: Trunk, *, config: AnatomyConfig) -> Competition:
     smooth = smoothed(trunk, config=config)
     even = even_part(smooth, trunk.tissue, config=config)
     alike, neck = config.organ_noise_hu, config.lump_neck
-    lumps = find_lumps(even, smooth, trunk, above, alike_hu=alike, neck=neck, config=config)
+    lumps, regions = both(
+        lambda: find_lumps(even, smooth, trunk, above, alike_hu=alike, neck=neck, config=config),
+        lambda: cut_into_regions(smooth, trunk.tissue, step_hu=config.organ_passing_hu),
+    )
     seeds = sow_organs(lumps, smooth, trunk, above, config=config)
-    regions = cut_into_regions(smooth, trunk.tissue, step_hu=config.organ_passing_hu)
-    chance = compete(regions, *_sown(seeds, regions, lumps, smooth, trunk, above, config=config))
-    won = {}
-    for k, (name, seed) in enumerate(seeds.items()):
-        own = chance[k] > 0.5
+    names = list(seeds)
+    barred = dict(
+        zip(names, each(lambda n: _barred(n, seeds[n], trunk, above, config=config), names), strict=True)
+    )
+    chance = compete(regions, *_sown(seeds, barred, regions, lumps, smooth, trunk, above, config=config))
+
+    def settle(name: str) -> BoolArray:
+        own = chance[names.index(name)] > 0.5
         own[0] = False
-        mask = own[regions.labels] & ~_barred(name, seed, trunk, above, config=config)
+        mask = own[regions.labels] & ~barred[name]
         if name == "liver":
-            mask &= ~_great_vessels(mask, seed, smooth, even, trunk, config=config)
-        mask = _tidy(mask, seed, smooth, name, trunk.grid, config=config)
+            mask &= ~_great_vessels(mask, seeds[name], smooth, even, trunk, config=config)
+        mask = _tidy(mask, seeds[name], smooth, name, trunk.grid, config=config)
         if mask.any() and name not in _TOWARDS:  # cortex encloses medulla, which may be darker than its rim
             mask |= closed(mask, config.kidney_neck_mm, trunk.grid.spacing_mm) & trunk.tissue
         if mask.any() and name in _TOWARDS:
             mask = _with_lesions(mask, lumps, seeds, trunk, above, config=config)
-        if mask.any():
-            won[name] = Territory(mask, seed.level_hu, seed.score, _contact(mask, seed, smooth, even, trunk))
+        return mask
+
+    won = {
+        name: Territory(
+            mask, seeds[name].level_hu, seeds[name].score, _contact(mask, seeds[name], smooth, even, trunk)
+        )
+        for name, mask in zip(names, each(settle, names), strict=True)
+        if mask.any()
+    }
     return Competition(smooth, above, lumps, won)
 
 
 def _sown(
     seeds: Mapping[str, Seed],
+    barred: Mapping[str, BoolArray],
     regions: Regions,
     lumps: Lumps,
     smooth: Float32Volume,
@@ -110,7 +125,7 @@ def _sown(
         if name not in _TOWARDS:  # cortex and medulla
             spread = max(spread, config.kidney_spread * abs(seed.level_hu))
         fit = np.exp(-0.5 * ((regions.mean_hu - seed.level_hu) / spread) ** 2)
-        fit *= 1.0 - share_of(_barred(name, seed, trunk, above, config=config), regions)
+        fit *= 1.0 - share_of(barred[name], regions)
         if name in _TOWARDS:
             fit *= 1.0 / (1.0 + np.exp(-_TOWARDS[name] * (place - 30.0) / 15.0))
         alien &= ~_may_belong(name, lumps, seed, spread, config=config)

@@ -169,23 +169,24 @@ def _carried_to_the_ends(track: AortaTrack, length_mm: float) -> AortaTrack:
 def roundness(planes: npt.NDArray[np.float32], radii_mm: tuple[float, ...]) -> npt.NDArray[np.float32]:
     """Best mean outward fall of HU over a circle of one of the radii (0–1), per voxel of [step, forward, left]."""
     best = np.full(planes.shape, -1.0, np.float32)
+    margin = int(np.ceil((max(radii_mm) + 3.0) / _STEP))
+    padded = np.pad(planes, ((0, 0), (margin, margin), (margin, margin)), mode="edge")
+
+    def moved(offset: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        """Return the nearest voxel at an offset in the plane, edges repeated."""
+        a, b = (margin + round(float(v)) for v in offset)
+        return padded[:, a : a + planes.shape[1], b : b + planes.shape[2]]
+
+    total, fall = np.empty_like(planes), np.empty_like(planes)
     for r in radii_mm:
-        total = np.zeros(planes.shape, np.float32)
+        total[:] = 0.0
         for angle in np.arange(16) * np.pi / 8:
-            direction = np.array([np.cos(angle), np.sin(angle)])
-            inner = _moved(planes, (r - 3.0) / _STEP * direction)
-            outer = _moved(planes, (r + 3.0) / _STEP * direction)
-            total += np.clip((inner - outer) / 100.0, -0.5, 1.0)
-        np.maximum(best, total / 16.0, out=best)
+            direction = np.array([np.cos(angle), np.sin(angle)]) / _STEP
+            np.subtract(moved((r - 3.0) * direction), moved((r + 3.0) * direction), out=fall)
+            np.clip(fall, -50.0, 100.0, out=fall)
+            total += fall
+        np.maximum(best, total / np.float32(1600.0), out=best)
     return best
-
-
-def _moved(planes: npt.NDArray[np.float32], offset: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Value of [s, a + offset₀, l + offset₁] (nearest voxel, edges repeated)."""
-    da, dl = (round(float(v)) for v in offset)
-    a = np.clip(np.arange(planes.shape[1]) + da, 0, planes.shape[1] - 1)
-    lateral = np.clip(np.arange(planes.shape[2]) + dl, 0, planes.shape[2] - 1)
-    return planes[:, a][:, :, lateral]
 
 
 def _place_prior(side: float) -> npt.NDArray[np.float32]:

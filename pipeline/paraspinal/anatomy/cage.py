@@ -6,11 +6,13 @@ them, and the wall between is bridged by closing along the body axis and by the 
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from paraspinal.anatomy.canal import CanalTrace
+from paraspinal.anatomy.morphology import closed_along_z
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import BoolArray, Geometry
 
@@ -57,21 +59,21 @@ def inside_cage(
     _, ny, nx = ribs.shape
     wall = ribs & body
     reach = round(config.cage_closing_mm / grid.spacing_mm[0] / 2)
-    wall = ndimage.binary_closing(
-        np.pad(wall, ((reach, reach), (0, 0), (0, 0)), mode="edge"), np.ones((2 * reach + 1, 1, 1))
-    )[reach:-reach]
+    wall = closed_along_z(wall, reach)
     centre = _centres(trace, body, grid, config=config)
     radius = _inner_radius(wall, lungs, centre, max_radius=int(np.hypot(ny, nx) / 2))
     radius = _bridged_along(radius, round(config.cage_bridge_mm / grid.spacing_mm[0]))
     enough = np.isfinite(radius).mean(axis=1) > config.cage_min_share
     radius = _bridged(radius, enough)
     out = np.zeros(ribs.shape, bool)
-    y, x = np.mgrid[:ny, :nx]
+    angle = np.arange(_ANGLES) * 2 * np.pi / _ANGLES
+    direction = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     for z in np.flatnonzero(enough):
-        dy, dx = y - centre[z, 0], x - centre[z, 1]
-        angle = np.mod(np.arctan2(dy, dx), 2 * np.pi) * _ANGLES / (2 * np.pi)
-        limit = np.interp(angle, np.arange(_ANGLES + 1), np.append(radius[z], radius[z, 0]))
-        out[z] = np.hypot(dy, dx) < limit
+        # The polygon holds every voxel that its border touches.
+        corners = centre[z, ::-1] + (radius[z][:, None] - 0.5) * direction
+        plane = np.zeros((ny, nx), np.uint8)
+        cv2.fillPoly(plane, [np.rint(corners * 16).astype(np.int32)], 1, shift=4)
+        out[z] = plane > 0
     return out & body
 
 

@@ -165,14 +165,13 @@ def naming_posterior(evidence: LevelEvidence) -> tuple[Naming, ...]:
     )
 
 
-def label_probabilities(evidence: LevelEvidence) -> list[dict[str, float]]:
-    """Return {label: probability} per vertebra, caudal first, without entries below 0.5 %.
+def label_probabilities(posterior: tuple[Naming, ...], count: int) -> list[dict[str, float]]:
+    """Return {label: probability} for each of `count` vertebrae, caudal first, without entries below 0.5 %.
 
     Empty for a vertebra that lies beyond all names.
     """
-    posterior = naming_posterior(evidence)
     out = []
-    for k in range(len(evidence.rib)):
+    for k in range(count):
         named = {
             LABELS[n.first + k]: n.probability
             for n in posterior

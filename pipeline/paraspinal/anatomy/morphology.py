@@ -63,6 +63,14 @@ def closed(mask: BoolArray, radius_mm: float, spacing_mm: Spacing) -> BoolArray:
     return mask | erode(dilate(mask, radius_mm, spacing_mm), radius_mm, spacing_mm)
 
 
+def closed_along_z(mask: BoolArray, reach: int) -> BoolArray:
+    """Fill gaps of at most twice `reach` slices in every column; the ends of the mask are carried on."""
+    flat = np.pad(mask, ((reach, reach), (0, 0), (0, 0)), mode="edge").reshape(len(mask) + 2 * reach, -1)
+    kernel = np.ones((2 * reach + 1, 1), np.uint8)
+    filled = cv2.morphologyEx(flat.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
+    return np.asarray(filled[reach : reach + len(mask)].reshape(mask.shape) > 0)
+
+
 def ellipse(radius_y: int, radius_x: int) -> npt.NDArray[np.uint8]:
     """Return a filled 2-D ellipse as an OpenCV structuring element."""
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_x + 1, 2 * radius_y + 1)).astype(np.uint8)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from paraspinal.anatomy.bodies import ColumnOutline, column_mask, trace_column
 from paraspinal.anatomy.body import segment_body
@@ -24,13 +25,14 @@ from paraspinal.anatomy.mask_apply import source_of
 from paraspinal.anatomy.mask_canal import guided_canal
 from paraspinal.anatomy.mask_types import StructureSet
 from paraspinal.anatomy.morphology import dilate
-from paraspinal.anatomy.rib_instances import find_rib_tracks
+from paraspinal.anatomy.parallel import both
+from paraspinal.anatomy.rib_instances import RibTrack, find_rib_tracks
 from paraspinal.anatomy.rib_names import name_ribs
 from paraspinal.anatomy.ribs import bone_contrast, thin_bone
 from paraspinal.anatomy.set_levels import with_set_levels
-from paraspinal.anatomy.soft_organs import find_soft_organs
+from paraspinal.anatomy.soft_organs import find_muscles, find_soft_organs
 from paraspinal.anatomy.straighten import SpineFrame, spine_frame
-from paraspinal.anatomy.types import Anatomy, Organ, Vertebra
+from paraspinal.anatomy.types import Anatomy, Organ, Rib, Vertebra
 from paraspinal.anatomy.vertebra_masks import SpineParts, part_spine
 from paraspinal.anatomy.vertebrae import name_vertebrae, read_level_evidence
 from paraspinal.anatomy.vessels import find_aorta
@@ -39,6 +41,19 @@ from paraspinal.errors import AnalysisError
 from paraspinal.volume import BoolArray, CTVolume, Geometry, Index3, Region
 
 Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """The working grid: HU, what of it is padding, the trunk and its bone, and the arms."""
+
+    grid: Geometry
+    hu: Float32Volume
+    padding: BoolArray
+    body: BoolArray
+    bone: BoolArray
+    arms: BoolArray
+    config: AnatomyConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +66,23 @@ class _Spine:
     outline: ColumnOutline
     borders: DiscBorders
     column: BoolArray
+    canal: BoolArray
     guided: bool = False
+
+    def spread(self, part: BoolArray) -> BoolArray:
+        """Put a mask of the spine's box into the whole grid."""
+        out = np.zeros(self.column.shape, bool)
+        out[self.where.box] = part
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Skeleton:
+    """Ribs with their label numbers, and the parts of the spine."""
+
+    ribs: tuple[Rib, ...]
+    rib_labels: npt.NDArray[np.uint16]
+    parts: SpineParts
 
 
 def segment_anatomy(
@@ -62,7 +93,7 @@ def segment_anatomy(
     set_levels: Mapping[str, float] | None = None,
     progress: Progress | None = None,
 ) -> Anatomy:
-    """Segment body, lungs, canal, vertebrae with names, ribs, aorta, liver and spleen.
+    """Segment the body: see `Anatomy` for what is found.
 
     Parameters
     ----------
@@ -82,83 +113,60 @@ def segment_anatomy(
     """
     config = config or AnatomyConfig()
     tell = progress or (lambda _: None)
-    grid = working_grid(volume.geometry, spacing_mm=config.working_spacing_mm)
-    hu = to_working_grid(volume, grid)
-    padding = padding_on(volume, grid)
     tell("body and spinal canal")
-    found_body = segment_body(hu, grid, config=config)
-    body = found_body.trunk & ~padding
-    bone = (hu > config.bone_threshold_hu) & body
-    spine = _trace_spine(hu, bone, body, grid, given=given, config=config)
+    scan = _read_scan(volume, config)
+    spine = _trace_spine(scan, given)
     tell("lungs and ribs")
-    air = segment_lungs(hu, body, spine.where, grid, config=config)
-    contrast = bone_contrast(hu, grid, config=config)
-    tracks = find_rib_tracks(
-        hu, contrast, body, padding, spine.trace, spine.where, spine.borders, grid, config=config
+    air, (tracks, thin) = both(
+        lambda: segment_lungs(scan.hu, scan.body, spine.where, scan.grid, config=config),
+        lambda: _follow_ribs(scan, spine),
     )
     tell("vertebral levels")
-    evidence = read_level_evidence(
-        spine.borders,
-        tracks,
-        bone,
-        air.lungs,
-        padding,
-        air.carina_z,
-        spine.frame,
-        spine.where,
-        grid,
-        config=config,
-    )
-    evidence = with_set_levels(evidence, spine.borders, spine.frame, grid, set_levels or {}, config=config)
+    evidence = _read_levels(scan, spine, tracks, air, set_levels or {})
     posterior = naming_posterior(evidence)
-    vertebrae = name_vertebrae(spine.borders, evidence, spine.frame, grid, config=config)
-    ribs, rib_labels = name_ribs(
-        tracks,
-        posterior,
-        hu,
-        bone,
-        spine.column,
-        spine.borders,
-        spine.frame,
-        spine.where,
-        grid,
-        config=config,
-    )
-    canal = canal_mask(spine.trace, bone, grid, config=config)
-    parts = _part_spine(hu, bone, canal, rib_labels > 0, spine, grid, config=config)
+    vertebrae = name_vertebrae(spine.borders, evidence, posterior, spine.frame, scan.grid, config=config)
     tell("vessels and organs")
-    thin = thin_bone(hu, contrast, grid, config=config)
-    masks = _soft_structures(hu, body, bone, thin, air, rib_labels > 0, spine, vertebrae, grid, config=config)
-    masks |= {"padding": padding, "arms": found_body.arms, "canal": canal, "column": spine.column & ~canal}
-    masks |= {
-        "disc": _spread(parts.disc > 0, spine, grid),
-        "vertebral_bodies": _spread(parts.body, spine, grid),
-    }
-    chest, chest_states = find_chest(
-        hu, masks, air.carina_z, spine.trace, where=spine.where, grid=grid, config=config
+    aorta, (skeleton, lungs) = both(
+        lambda: _find_aorta(scan, spine, air, vertebrae),
+        lambda: (_build_skeleton(scan, spine, tracks, posterior), _sided_lungs(scan, spine, air)),
+    )
+    masks = _first_masks(scan, spine, air, skeleton) | lungs
+    if aorta.any():
+        masks["aorta"] = aorta
+    (chest, chest_states), muscles = both(
+        lambda: _find_chest(scan, spine, air, thin, masks),
+        lambda: find_muscles(scan.hu, masks, spine.trace, vertebrae, scan.grid, config=config),
     )
     masks |= chest
-    found, states = find_soft_organs(hu, masks, thin, spine.trace, vertebrae, grid, config=config)
+    found, states = find_soft_organs(
+        scan.hu, masks, muscles, thin, spine.trace, vertebrae, scan.grid, config=config
+    )
     masks |= found
     organs = {name: _simple(masks, name, config=config) for name in ("lung_left", "lung_right", "aorta")}
     organs |= {
         name: _cut(organ, masks, name, config=config) for name, organ in (chest_states | states).items()
     }
-    numbers = vertebra_numbers(spine.borders, vertebrae)
-    labels = assemble_labels(masks, parts, numbers, spine.where, grid, ribs=rib_labels)
+    labels = assemble_labels(
+        masks,
+        skeleton.parts,
+        vertebra_numbers(spine.borders, vertebrae),
+        spine.where,
+        scan.grid,
+        ribs=skeleton.rib_labels,
+    )
     points = np.column_stack([np.arange(spine.trace.first, spine.trace.last + 1), spine.trace.points_yx])
     return Anatomy(
-        geometry=grid,
-        hu=hu,
+        geometry=scan.grid,
+        hu=scan.hu,
         masks=masks,
         labels=labels,
-        centreline_lps_mm=grid.to_lps(points[::-1]),
+        centreline_lps_mm=scan.grid.to_lps(points[::-1]),
         vertebrae=vertebrae,
         organs=organs,
         spine=spine.where,
         spine_length_mm=spine.frame.length_mm,
         notes=_notes(spine.borders, evidence, posterior),
-        ribs=ribs,
+        ribs=skeleton.ribs,
         sources={"canal": source_of(given)} if spine.guided and given is not None else {},
     )
 
@@ -179,16 +187,18 @@ def _notes(borders: DiscBorders, evidence: LevelEvidence, posterior: tuple[Namin
     return tuple(notes)
 
 
-def _trace_spine(
-    hu: Float32Volume,
-    bone: BoolArray,
-    body: BoolArray,
-    grid: Geometry,
-    *,
-    given: StructureSet | None,
-    config: AnatomyConfig,
-) -> _Spine:
-    trace = trace_spinal_canal(hu, bone, body, grid, config=config)
+def _read_scan(volume: CTVolume, config: AnatomyConfig) -> _Scan:
+    grid = working_grid(volume.geometry, spacing_mm=config.working_spacing_mm)
+    hu = to_working_grid(volume, grid)
+    padding = padding_on(volume, grid)
+    found = segment_body(hu, grid, config=config)
+    body = found.trunk & ~padding
+    return _Scan(grid, hu, padding, body, (hu > config.bone_threshold_hu) & body, found.arms, config)
+
+
+def _trace_spine(scan: _Scan, given: StructureSet | None) -> _Spine:
+    hu, grid, config = scan.hu, scan.grid, scan.config
+    trace = trace_spinal_canal(hu, scan.bone, scan.body, grid, config=config)
     guided = False
     if given is not None:
         trace, guided = guided_canal(trace, given, grid, min_mm=config.min_spine_mm)
@@ -199,94 +209,145 @@ def _trace_spine(
             remedy=f"Give a CT series that shows at least {config.min_spine_mm:.0f} mm of the spine.",
         )
     frame = spine_frame(trace, grid)
-    where = spine_coordinates(frame, grid)
-    outline = trace_column(hu, frame, grid, config=config)
-    borders = find_borders_along(spine_signals(hu, frame, grid), frame, config=config)
+    where, (outline, borders) = both(
+        lambda: spine_coordinates(frame, grid),
+        lambda: (
+            trace_column(hu, frame, grid, config=config),
+            find_borders_along(spine_signals(hu, frame, grid), frame, config=config),
+        ),
+    )
     column = np.zeros(grid.shape, bool)
     column[where.box] = column_mask(outline, frame, where)
-    return _Spine(trace, frame, where, outline, borders, column, guided)
+    canal = canal_mask(trace, scan.bone, grid, config=config)
+    return _Spine(trace, frame, where, outline, borders, column, canal, guided)
 
 
-def _part_spine(
-    hu: Float32Volume,
-    bone: BoolArray,
-    canal: BoolArray,
-    ribs: BoolArray,
-    spine: _Spine,
-    grid: Geometry,
-    *,
-    config: AnatomyConfig,
-) -> SpineParts:
-    plates = find_end_plates(hu, spine.frame, spine.borders, grid, config=config)
-    return part_spine(
-        hu,
-        bone,
-        spine.column,
-        canal,
-        ribs,
+def _follow_ribs(scan: _Scan, spine: _Spine) -> tuple[tuple[RibTrack, ...], BoolArray]:
+    """Return the ribs' tracks, and bone that is thin."""
+    contrast = bone_contrast(scan.hu, scan.grid, config=scan.config)
+    tracks = find_rib_tracks(
+        scan.hu,
+        contrast,
+        scan.body,
+        scan.padding,
+        spine.trace,
         spine.where,
-        plates,
         spine.borders,
-        spine.frame.length_mm,
-        grid,
-        config=config,
+        scan.grid,
+        config=scan.config,
     )
+    return tracks, thin_bone(scan.hu, contrast, scan.grid, config=scan.config)
 
 
-def _spread(part: BoolArray, spine: _Spine, grid: Geometry) -> BoolArray:
-    """Put a mask of the spine's box into the whole grid."""
-    out = np.zeros(grid.shape, bool)
-    out[spine.where.box] = part
-    return out
+def _read_levels(
+    scan: _Scan, spine: _Spine, tracks: tuple[RibTrack, ...], air: Airspaces, set_levels: Mapping[str, float]
+) -> LevelEvidence:
+    evidence = read_level_evidence(
+        spine.borders,
+        tracks,
+        scan.bone,
+        air.lungs,
+        scan.padding,
+        air.carina_z,
+        spine.frame,
+        spine.where,
+        scan.grid,
+        config=scan.config,
+    )
+    return with_set_levels(evidence, spine.borders, spine.frame, scan.grid, set_levels, config=scan.config)
 
 
-def _soft_structures(
-    hu: Float32Volume,
-    body: BoolArray,
-    bone: BoolArray,
-    thin: BoolArray,
-    air: Airspaces,
-    ribs: BoolArray,
-    spine: _Spine,
-    vertebrae: tuple[Vertebra, ...],
-    grid: Geometry,
-    *,
-    config: AnatomyConfig,
-) -> dict[str, BoolArray]:
-    where = spine.where
-    aorta = find_aorta(
-        hu,
-        body,
+def _find_aorta(scan: _Scan, spine: _Spine, air: Airspaces, vertebrae: tuple[Vertebra, ...]) -> BoolArray:
+    return find_aorta(
+        scan.hu,
+        scan.body,
         spine.column,
         air,
         spine.frame,
-        where,
+        spine.where,
         spine.outline,
         spine.borders,
         vertebrae,
-        grid,
-        config=config,
+        scan.grid,
+        config=scan.config,
     )
-    midline = spine.trace.at(np.arange(grid.shape[0]))[:, 1]
-    left, right = split_lungs(air.lungs, midline, grid)
-    zone = np.zeros(grid.shape, bool)
-    zone[where.box] = (np.abs(where.left) < config.rib_cut_mm) & (where.anterior < 45.0)
-    wall = chest_wall(ribs & ~zone, thin & ~dilate(aorta, 4.0, grid.spacing_mm), spine.trace, grid)
-    cage = inside_cage(wall, air.lungs, body, spine.trace, grid, config=config)
-    masks = {
-        "body": body,
+
+
+def _build_skeleton(
+    scan: _Scan, spine: _Spine, tracks: tuple[RibTrack, ...], posterior: tuple[Naming, ...]
+) -> _Skeleton:
+    ribs, rib_labels = name_ribs(
+        tracks,
+        posterior,
+        scan.hu,
+        scan.bone,
+        spine.column,
+        spine.borders,
+        spine.frame,
+        spine.where,
+        scan.grid,
+        config=scan.config,
+    )
+    parts = part_spine(
+        scan.hu,
+        scan.bone,
+        spine.column,
+        spine.canal,
+        rib_labels > 0,
+        spine.where,
+        find_end_plates(scan.hu, spine.frame, spine.borders, scan.grid, config=scan.config),
+        spine.borders,
+        spine.frame.length_mm,
+        scan.grid,
+        config=scan.config,
+    )
+    return _Skeleton(ribs, rib_labels, parts)
+
+
+def _first_masks(scan: _Scan, spine: _Spine, air: Airspaces, skeleton: _Skeleton) -> dict[str, BoolArray]:
+    return {
+        "body": scan.body,
+        "arms": scan.arms,
+        "padding": scan.padding,
         "lungs": air.lungs,
-        "lung_left": left,
-        "lung_right": right,
         "gas": air.other_gas,
         "airway": air.airway,
-        "bone": bone,
-        "ribs": ribs,
-        "thoracic_cavity": cage,
+        "bone": scan.bone,
+        "canal": spine.canal,
+        "column": spine.column & ~spine.canal,
+        "disc": spine.spread(skeleton.parts.disc > 0),
+        "vertebral_bodies": spine.spread(skeleton.parts.body),
+        "ribs": skeleton.rib_labels > 0,
     }
-    if aorta.any():
-        masks["aorta"] = aorta
-    return masks
+
+
+def _sided_lungs(scan: _Scan, spine: _Spine, air: Airspaces) -> dict[str, BoolArray]:
+    midline = spine.trace.at(np.arange(scan.grid.shape[0]))[:, 1]
+    left, right = split_lungs(air.lungs, midline, scan.grid)
+    return {"lung_left": left, "lung_right": right}
+
+
+def _find_chest(
+    scan: _Scan, spine: _Spine, air: Airspaces, thin: BoolArray, masks: Mapping[str, BoolArray]
+) -> tuple[dict[str, BoolArray], dict[str, Organ]]:
+    """Find the chest wall's inside, and what fills the chest besides lungs and aorta."""
+    grid, config = scan.grid, scan.config
+    where = spine.where
+    near = spine.spread((np.abs(where.left) < config.rib_cut_mm) & (where.anterior < 45.0))
+    if "aorta" in masks:
+        thin = thin & ~dilate(masks["aorta"], 4.0, grid.spacing_mm)
+    wall = chest_wall(masks["ribs"] & ~near, thin, spine.trace, grid)
+    cage = inside_cage(wall, air.lungs, scan.body, spine.trace, grid, config=config)
+    found, states = find_chest(
+        scan.hu,
+        {**masks, "thoracic_cavity": cage},
+        air.carina_z,
+        spine.trace,
+        where=where,
+        grid=grid,
+        config=config,
+    )
+    return {"thoracic_cavity": cage, **found}, states
 
 
 def _simple(masks: Mapping[str, BoolArray], name: str, *, config: AnatomyConfig) -> Organ:

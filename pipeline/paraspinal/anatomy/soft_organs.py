@@ -44,6 +44,7 @@ _ABSENT = 0.7  # confidence of an absence: one look at its place (engineering de
 def find_soft_organs(
     hu: Float32Volume,
     seen: Mapping[str, BoolArray],
+    muscles: tuple[dict[str, BoolArray], dict[str, Organ]],
     thin_bone: BoolArray,
     trace: CanalTrace,
     vertebrae: tuple[Vertebra, ...],
@@ -51,7 +52,7 @@ def find_soft_organs(
     *,
     config: AnatomyConfig,
 ) -> tuple[dict[str, BoolArray], dict[str, Organ]]:
-    """Find muscles beside the spine, liver, spleen and kidneys.
+    """Find liver, spleen and kidneys, and return them together with the muscles.
 
     Parameters
     ----------
@@ -59,6 +60,8 @@ def find_soft_organs(
         HU on the working grid.
     seen : mapping
         The masks found so far: body, bone, column, canal, lungs, gas; aorta, heart and effusions if found.
+    muscles : tuple
+        Masks and presence, from `find_muscles`.
     thin_bone : ndarray of bool, [z, y, x]
         Bone that is thin and has cortex: ribs.
 
@@ -67,7 +70,7 @@ def find_soft_organs(
     masks, organs
         Masks of what is present, and the presence of everything looked for.
     """
-    masks, states = _muscles(hu, seen, trace, vertebrae, grid, config=config)
+    masks, states = dict(muscles[0]), dict(muscles[1])
     coarse = halved(grid)
     trunk = _trunk(hu, {**seen, **masks}, thin_bone, trace, vertebrae, coarse, config=config)
     sided = {name: coarse.most(seen[name]) for name in ("aorta", "heart") if name in seen}
@@ -97,7 +100,7 @@ def find_soft_organs(
     return masks, states
 
 
-def _muscles(
+def find_muscles(
     hu: Float32Volume,
     seen: Mapping[str, BoolArray],
     trace: CanalTrace,
@@ -106,6 +109,7 @@ def _muscles(
     *,
     config: AnatomyConfig,
 ) -> tuple[dict[str, BoolArray], dict[str, Organ]]:
+    """Find erector spinae and psoas on both sides; `seen` holds body, bone, column, canal, and aorta if found."""
     z = np.arange(grid.shape[0])
     canal = trace.at(z)
     beyond = config.canal_beyond_mm / grid.spacing_mm[0]

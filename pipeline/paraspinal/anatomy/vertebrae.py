@@ -9,7 +9,13 @@ import numpy.typing as npt
 
 from paraspinal.anatomy.coordinates import SpineCoordinates
 from paraspinal.anatomy.discs import DiscBorders
-from paraspinal.anatomy.levels import UNCERTAIN_NUMBERS, VERTEBRA_NUMBERS, LevelEvidence, label_probabilities
+from paraspinal.anatomy.levels import (
+    UNCERTAIN_NUMBERS,
+    VERTEBRA_NUMBERS,
+    LevelEvidence,
+    Naming,
+    label_probabilities,
+)
 from paraspinal.anatomy.morphology import components
 from paraspinal.anatomy.rib_instances import RibTrack
 from paraspinal.anatomy.straighten import SpineFrame
@@ -214,13 +220,14 @@ def _index_at(s: float, borders: DiscBorders) -> float:
 def name_vertebrae(
     borders: DiscBorders,
     evidence: LevelEvidence,
+    posterior: tuple[Naming, ...],
     frame: SpineFrame,
     grid: Geometry,
     *,
     config: AnatomyConfig,
 ) -> tuple[Vertebra, ...]:
     """Return the vertebrae, cranial first, each with its label probabilities and the evidence in words."""
-    named = label_probabilities(evidence)
+    named = label_probabilities(posterior, len(evidence.rib))
     out = []
     for k, probabilities in enumerate(named):
         low, high = float(borders.s_mm[k]), float(borders.s_mm[k + 1])

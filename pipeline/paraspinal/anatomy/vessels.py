@@ -15,7 +15,7 @@ from paraspinal.anatomy.morphology import components
 from paraspinal.anatomy.straighten import SpineFrame
 from paraspinal.anatomy.types import Vertebra
 from paraspinal.config import AnatomyConfig
-from paraspinal.volume import BoolArray, Geometry
+from paraspinal.volume import BoolArray, Geometry, Region
 
 
 def find_aorta(
@@ -63,7 +63,12 @@ def find_aorta(
 
 def _kept(mask: BoolArray, grid: Geometry, *, config: AnatomyConfig) -> BoolArray:
     """Drop loose pieces: a wall cut off by a rough border, a vessel met beyond a gap."""
-    labels, counts = components(mask, connectivity=26)
+    if not mask.any():
+        return mask
+    region = Region.of(mask)
+    labels, counts = components(region.mask, connectivity=26)
     keep = counts * grid.voxel_ml >= config.min_aorta_piece_ml
     keep[0] = False
-    return np.asarray(keep[labels])
+    out = np.zeros_like(mask)
+    out[region.box] = keep[labels]
+    return out
