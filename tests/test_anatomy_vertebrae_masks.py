@@ -106,3 +106,23 @@ def test_the_canal_follows_the_sacral_canal_not_the_marrow_before_it(marrow_hu: 
     ys = found.at(np.arange(found.first, found.last + 1))[:, 0]
     true = 45 + np.maximum(0, 20 - np.arange(found.first, found.last + 1))
     assert np.abs(ys - true).max() * 2.0 < 6.0
+
+
+def test_the_marrow_of_a_thin_boned_body_before_an_enhanced_aorta_is_no_canal() -> None:
+    """An osteoporotic body looks like a ring with a body (the bright aorta) in front; the canal lies behind it."""
+    rng = np.random.default_rng(6)
+    y, x = np.mgrid[:90, :90]
+    shell = np.hypot(y - 40, x - 45)
+    canal = np.hypot(y - 53, x - 45)
+    hu = np.full((40, 90, 90), 40.0, np.float32)
+    bone = np.zeros(hu.shape, bool)
+    bone[:, (shell >= 8.5) & (shell < 10) & (canal > 6)] = True
+    foramen = (np.abs(y - 53) < 3) & (np.arange(40) % 13 < 6)[:, None, None]
+    bone |= (canal >= 5) & (canal < 6.5) & ~foramen
+    bone[:, np.hypot(y - 22, x - 47) < 7] = True  # contrast medium above the threshold of bone
+    hu[bone] = 400.0
+    hu += rng.normal(0.0, 15.0, hu.shape).astype(np.float32)
+    grid = Geometry(hu.shape, (2.0, 2.0, 2.0), (0.0, 0.0, 0.0))
+    found = trace_spinal_canal(hu, bone, np.ones(hu.shape, bool), grid, config=AnatomyConfig())
+    assert found is not None
+    assert np.abs(found.points_yx[:, 0] - 53).max() * 2.0 < 6.0

@@ -139,6 +139,13 @@ class AnatomyConfig(_Section):
     canal_hu: tuple[float, float] = setting((-60.0, 130.0), "smoothed HU inside the canal")
     body_centre_mm: float = setting(24.0, "distance from the canal's to the vertebral body's middle", gt=0)
     body_ahead_weight: float = setting(0.6, "weight of the vertebral body against the ring", ge=0)
+    canal_behind_score: float = setting(
+        0.7,
+        "share of rays that meet bone from which a ring behind a point makes it marrow of a body",
+        ge=0,
+        le=1,
+    )
+    canal_behind_weight: float = setting(3.0, "cost of that, per share", ge=0)
     canal_marrow_hu: tuple[float, float] = setting(
         (20.0, 60.0),
         "HU above the canal's median where its lower end may run, and surely runs, through marrow",

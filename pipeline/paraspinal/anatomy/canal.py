@@ -20,6 +20,10 @@ from paraspinal.volume import BoolArray, Geometry
 
 FloatMap = npt.NDArray[np.float32]
 
+_BEHIND_MM = (14.0, 34.0)
+"""From the middle of a vertebral body, also of a sacral one, to the middle of the canal."""
+_BESIDE_MM = 12.0
+
 
 @dataclass(frozen=True, slots=True)
 class CanalTrace:
@@ -112,7 +116,7 @@ def canal_score(
     """Score every voxel of [z, y, x] as a canal centre; 0 where it cannot be one, up to about 1.5 inside.
 
     Ring share, plus the bone of a vertebral body in front; a canal is at least as wide as
-    ``canal_clearance_mm`` on each side, which the marrow of the iliac wing is not.
+    ``canal_clearance_mm`` on each side, which the marrow of the iliac wing is not, and no other ring lies behind it.
     """
     step = grid.spacing_mm[1]
     score = ring_score(bone, radius=round(config.canal_ray_mm / step))
@@ -125,7 +129,20 @@ def canal_score(
     inside = (soft > config.canal_hu[0]) & (soft < config.canal_hu[1]) & body
     reach = max(1, round(config.canal_clearance_mm / step))
     inside &= ~per_slice(bone, cv2.MORPH_DILATE, ellipse(reach, reach))
-    return np.where(inside, score + config.body_ahead_weight * ahead, 0.0).astype(np.float32)
+    score[~inside] = 0.0
+    rival = config.canal_behind_weight * np.clip(_behind(score, grid) - config.canal_behind_score, 0.0, None)
+    return np.where(inside, score + config.body_ahead_weight * ahead - rival, 0.0).astype(np.float32)
+
+
+def _behind(score: FloatMap, grid: Geometry) -> FloatMap:
+    """Best score of a ring behind each voxel: a canal has none, the marrow of a thin-boned body has the canal."""
+    step = grid.spacing_mm[1]
+    near, far = (round(mm / step) for mm in _BEHIND_MM)
+    best = ndimage.maximum_filter(score, (1, far - near + 1, 2 * round(_BESIDE_MM / step) + 1))
+    shift = (near + far) // 2
+    out = np.zeros_like(score)
+    out[:, :-shift] = best[:, shift:]
+    return out
 
 
 def trace_spinal_canal(
