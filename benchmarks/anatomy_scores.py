@@ -235,8 +235,11 @@ def judge_level(label: str, probabilities: Mapping[str, float], truth: Iterable[
     return "uncertain" if names & likely else "lost"
 
 
+_NO_TRUTH_MM = 20.0  # farther from every true vertebra than half a lumbar one: the truth does not reach there
+
+
 def score_levels(found: Anatomy, truth: Sequence[tuple[str, float]]) -> Record:
-    """Score every vertebra against the nearest true one.
+    """Score every vertebra against the nearest true one; those that lie beyond the true ones are left out.
 
     Parameters
     ----------
@@ -245,11 +248,16 @@ def score_levels(found: Anatomy, truth: Sequence[tuple[str, float]]) -> Record:
     """
     heights = np.array([z for _, z in truth])
     verdicts = {"right": 0, "wrong": 0, "uncertain": 0, "lost": 0, "first": 0}
+    seen = 0
     for vertebra in found.vertebrae:
-        name = truth[int(np.argmin(np.abs(heights - vertebra.centroid_lps_mm[2])))][0]
+        off = np.abs(heights - vertebra.centroid_lps_mm[2])
+        if off.min() > _NO_TRUTH_MM:
+            continue
+        seen += 1
+        name = truth[int(np.argmin(off))][0]
         verdicts[judge_level(vertebra.label, vertebra.label_probabilities, (name,))] += 1
         verdicts["first"] += vertebra.label == name
-    return verdicts | {"of": len(found.vertebrae)}
+    return verdicts | {"of": seen}
 
 
 def score_level_sequence(found: Anatomy, truth: Sequence[str]) -> Record:

@@ -492,6 +492,18 @@ class AnatomyConfig(_Section):
     )
     arch_reach_mm: float = setting(120.0, "cost of the farthest way from a body through its own arch", gt=0)
     arch_below_mm: float = setting(15.0, "arches end this far below and above the traced canal", ge=0)
+    osteophyte_height_mm: float = setting(
+        4.0, "bone that stands out over the bodies' usual outline by more is an osteophyte", gt=0
+    )
+    osteophyte_reach_mm: float = setting(10.0, "bone farther out is none", gt=0)
+    osteophyte_plate_mm: float = setting(13.0, "osteophytes grow this close to the middle of a disc", gt=0)
+    osteophyte_side_deg: float = setting(
+        80.0, "from straight ahead; farther back lie rib heads and pedicles", gt=0, le=180
+    )
+    osteophyte_ml: float = setting(0.1, "smaller ones are not told from noise", ge=0)
+    osteophyte_metal_hu: float = setting(
+        1500.0, "on the working grid denser than any bone: screws and streaks"
+    )
     native_bone_hu: float = setting(
         130.0, "half way from muscle and disc to the cortex of a vertebra, native voxels"
     )

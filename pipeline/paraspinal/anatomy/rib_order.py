@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from paraspinal.anatomy.rib_instances import RibTrack
 
 _NECK_MM = 20.0  # where a rib's head lies beside the midline
+_ALIKE_RAD = 0.1  # ribs of one vertebra lie at the same angle on both sides; neighbours 0.3 to 0.5 apart
+_ALIKE_SLICES = 5
 _STEEPEST = 1.2  # a rib falls at most so much per millimetre to the side
 
 
@@ -39,45 +41,78 @@ def order_entering(
 ) -> tuple[RibTrack, ...]:
     """Give entering ribs their place; those that nothing connects to a numbered one keep None."""
     out = list(tracks)
-    for side in ("left", "right"):
-        mine = [
+    mine: dict[str, list[int]] = {
+        side: [
             k
             for k, track in enumerate(out)
             if track.side == side and (track.reach_mm > config.rib_min_reach_mm or not track.headed)
         ]
-        votes = _neighbours({k: out[k] for k in mine}, midline, grid, config=config)
-        known = {k: out[k].place for k in mine if out[k].place is not None}
-        if not known and mine:
-            known = _by_slope(out, votes, mine, midline, where, borders, grid)
-        for k, place in _spread(known, votes).items():
-            if out[k].place is None:
-                out[k] = replace(out[k], place=place)
+        for side in ("left", "right")
+    }
+    angles = {
+        side: _angles({k: out[k] for k in ks}, midline, grid, config=config) for side, ks in mine.items()
+    }
+    votes = {side: _neighbours(mine[side], angles[side]) for side in mine}
+    places = {
+        side: _spread({k: out[k].place for k in ks if out[k].place is not None}, votes[side])
+        for side, ks in mine.items()
+    }
+    for side, other in (("left", "right"), ("right", "left")):
+        if not places[side] and mine[side]:
+            known = _by_other_side(mine[side], angles[side], places[other], mine[other], angles[other])
+            known = known or _by_slope(out, votes[side], mine[side], midline, where, borders, grid)
+            places[side] = _spread(known, votes[side])
+    for k, place in (places["left"] | places["right"]).items():
+        if out[k].place is None:
+            out[k] = replace(out[k], place=place)
     return tuple(out)
 
 
-def _neighbours(
+def _angles(
     tracks: dict[int, RibTrack], midline: npt.NDArray[np.float64], grid: Geometry, *, config: AnatomyConfig
-) -> Counter[tuple[int, int]]:
-    """Count in how many slices rib a is followed, around the chest from back to front, by rib b."""
-    votes: Counter[tuple[int, int]] = Counter()
+) -> npt.NDArray[np.float64]:
+    """Return the angle around the chest, 0 behind and π in front, of every track (columns) in every slice."""
     angle = np.full((grid.shape[0], len(tracks)), np.nan)
     for column, track in enumerate(tracks.values()):
         sign = 1.0 if track.side == "left" else -1.0
         z = track.voxels[:, 0]
         out = sign * (track.voxels[:, 2] * grid.spacing_mm[2] - midline[z, 1])
         front = (midline[z, 0] - config.cage_centre_mm) - track.voxels[:, 1] * grid.spacing_mm[1]
-        theta = np.arctan2(out, -front)  # 0 behind, π in front
+        theta = np.arctan2(out, -front)
         count = np.bincount(z, minlength=grid.shape[0])
         total = np.bincount(z, weights=theta, minlength=grid.shape[0])
         seen = count > 0
         angle[seen, column] = total[seen] / count[seen]
-    names = list(tracks)
-    for row in angle:
+    return angle
+
+
+def _neighbours(names: Sequence[int], angles: npt.NDArray[np.float64]) -> Counter[tuple[int, int]]:
+    """Count in how many slices rib a is followed, around the chest from back to front, by rib b."""
+    votes: Counter[tuple[int, int]] = Counter()
+    for row in angles:
         present = np.flatnonzero(np.isfinite(row))
         order = present[np.argsort(row[present])]
         for a, b in pairwise(order):
             votes[names[a], names[b]] += 1
     return votes
+
+
+def _by_other_side(
+    mine: Sequence[int],
+    angles: npt.NDArray[np.float64],
+    places: dict[int, int],
+    theirs: Sequence[int],
+    their_angles: npt.NDArray[np.float64],
+) -> dict[int, int | None]:
+    """Place the rib that lies most like one of the other side; nothing where none does clearly."""
+    column = {name: k for k, name in enumerate(theirs)}
+    best: tuple[float, dict[int, int | None]] = (_ALIKE_RAD, {})
+    for k, name in enumerate(mine):
+        for other, place in places.items():
+            apart = np.abs(angles[:, k] - their_angles[:, column[other]])
+            if np.isfinite(apart).sum() >= _ALIKE_SLICES and np.nanmean(apart) < best[0]:
+                best = (float(np.nanmean(apart)), {name: place})
+    return best[1]
 
 
 def _spread(known: dict[int, int | None], votes: Counter[tuple[int, int]]) -> dict[int, int]:

@@ -3,86 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from paraspinal.anatomy.bodies import ColumnOutline, column_mask, trace_column
-from paraspinal.anatomy.body import segment_body
 from paraspinal.anatomy.cage import chest_wall, inside_cage
-from paraspinal.anatomy.canal import CanalTrace, canal_mask, trace_spinal_canal
 from paraspinal.anatomy.chest import find_chest
-from paraspinal.anatomy.coordinates import SpineCoordinates, spine_coordinates
-from paraspinal.anatomy.discs import DiscBorders, find_borders_along, spine_signals
+from paraspinal.anatomy.discs import DiscBorders
 from paraspinal.anatomy.end_plates import find_end_plates
-from paraspinal.anatomy.extent import cut_sides, padding_on
-from paraspinal.anatomy.grid import Float32Volume, to_working_grid, working_grid
+from paraspinal.anatomy.extent import cut_sides
 from paraspinal.anatomy.labels import assemble_labels, vertebra_numbers
 from paraspinal.anatomy.levels import LABELS, LevelEvidence, Naming, naming_posterior, unusual_plans
 from paraspinal.anatomy.lungs import Airspaces, segment_lungs, split_lungs
 from paraspinal.anatomy.mask_apply import source_of
-from paraspinal.anatomy.mask_canal import guided_canal
 from paraspinal.anatomy.mask_types import StructureSet
 from paraspinal.anatomy.morphology import dilate
+from paraspinal.anatomy.osteophytes import spine_osteophytes
 from paraspinal.anatomy.parallel import both
 from paraspinal.anatomy.rib_instances import RibTrack, find_rib_tracks
 from paraspinal.anatomy.rib_names import name_ribs
 from paraspinal.anatomy.ribs import bone_contrast, thin_bone
+from paraspinal.anatomy.scene import Scan, Skeleton, Spine, read_scan, trace_spine
 from paraspinal.anatomy.set_levels import with_set_levels
 from paraspinal.anatomy.soft_organs import find_muscles, find_soft_organs
-from paraspinal.anatomy.straighten import SpineFrame, spine_frame
-from paraspinal.anatomy.types import Anatomy, Organ, Rib, Vertebra
-from paraspinal.anatomy.vertebra_masks import SpineParts, part_spine
+from paraspinal.anatomy.types import Anatomy, Organ, Vertebra
+from paraspinal.anatomy.vertebra_masks import part_spine
 from paraspinal.anatomy.vertebrae import name_vertebrae, read_level_evidence
 from paraspinal.anatomy.vessels import find_aorta
 from paraspinal.config import AnatomyConfig
-from paraspinal.errors import AnalysisError
-from paraspinal.volume import BoolArray, CTVolume, Geometry, Index3, Region
+from paraspinal.volume import BoolArray, CTVolume, Index3, Region
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Scan:
-    """The working grid: HU, what of it is padding, the trunk and its bone, and the arms."""
-
-    grid: Geometry
-    hu: Float32Volume
-    padding: BoolArray
-    body: BoolArray
-    bone: BoolArray
-    arms: BoolArray
-    config: AnatomyConfig
-
-
-@dataclass(frozen=True, slots=True)
-class _Spine:
-    """What the later steps need to know about the spine."""
-
-    trace: CanalTrace
-    frame: SpineFrame
-    where: SpineCoordinates
-    outline: ColumnOutline
-    borders: DiscBorders
-    column: BoolArray
-    canal: BoolArray
-    guided: bool = False
-
-    def spread(self, part: BoolArray) -> BoolArray:
-        """Put a mask of the spine's box into the whole grid."""
-        out = np.zeros(self.column.shape, bool)
-        out[self.where.box] = part
-        return out
-
-
-@dataclass(frozen=True, slots=True)
-class _Skeleton:
-    """Ribs with their label numbers, and the parts of the spine."""
-
-    ribs: tuple[Rib, ...]
-    rib_labels: npt.NDArray[np.uint16]
-    parts: SpineParts
 
 
 def segment_anatomy(
@@ -114,8 +65,8 @@ def segment_anatomy(
     config = config or AnatomyConfig()
     tell = progress or (lambda _: None)
     tell("body and spinal canal")
-    scan = _read_scan(volume, config)
-    spine = _trace_spine(scan, given)
+    scan = read_scan(volume, config)
+    spine = trace_spine(scan, given)
     tell("lungs and ribs")
     air, (tracks, thin) = both(
         lambda: segment_lungs(scan.hu, scan.body, spine.where, scan.grid, config=config),
@@ -137,7 +88,7 @@ def segment_anatomy(
         lambda: _find_chest(scan, spine, air, thin, masks),
         lambda: find_muscles(scan.hu, masks, spine.trace, vertebrae, scan.grid, config=config),
     )
-    masks |= chest
+    masks |= chest | {"osteophytes": spine_osteophytes(scan, spine, vertebrae, masks)}
     found, states = find_soft_organs(
         scan.hu, masks, muscles, thin, spine.trace, vertebrae, scan.grid, config=config
     )
@@ -187,42 +138,7 @@ def _notes(borders: DiscBorders, evidence: LevelEvidence, posterior: tuple[Namin
     return tuple(notes)
 
 
-def _read_scan(volume: CTVolume, config: AnatomyConfig) -> _Scan:
-    grid = working_grid(volume.geometry, spacing_mm=config.working_spacing_mm)
-    hu = to_working_grid(volume, grid)
-    padding = padding_on(volume, grid)
-    found = segment_body(hu, grid, config=config)
-    body = found.trunk & ~padding
-    return _Scan(grid, hu, padding, body, (hu > config.bone_threshold_hu) & body, found.arms, config)
-
-
-def _trace_spine(scan: _Scan, given: StructureSet | None) -> _Spine:
-    hu, grid, config = scan.hu, scan.grid, scan.config
-    trace = trace_spinal_canal(hu, scan.bone, scan.body, grid, config=config)
-    guided = False
-    if given is not None:
-        trace, guided = guided_canal(trace, given, grid, min_mm=config.min_spine_mm)
-    if trace is None:
-        raise AnalysisError(
-            "No spinal canal was found.",
-            code="no_spine",
-            remedy=f"Give a CT series that shows at least {config.min_spine_mm:.0f} mm of the spine.",
-        )
-    frame = spine_frame(trace, grid)
-    where, (outline, borders) = both(
-        lambda: spine_coordinates(frame, grid),
-        lambda: (
-            trace_column(hu, frame, grid, config=config),
-            find_borders_along(spine_signals(hu, frame, grid), frame, config=config),
-        ),
-    )
-    column = np.zeros(grid.shape, bool)
-    column[where.box] = column_mask(outline, frame, where)
-    canal = canal_mask(trace, scan.bone, grid, config=config)
-    return _Spine(trace, frame, where, outline, borders, column, canal, guided)
-
-
-def _follow_ribs(scan: _Scan, spine: _Spine) -> tuple[tuple[RibTrack, ...], BoolArray]:
+def _follow_ribs(scan: Scan, spine: Spine) -> tuple[tuple[RibTrack, ...], BoolArray]:
     """Return the ribs' tracks, and bone that is thin."""
     contrast = bone_contrast(scan.hu, scan.grid, config=scan.config)
     tracks = find_rib_tracks(
@@ -240,7 +156,7 @@ def _follow_ribs(scan: _Scan, spine: _Spine) -> tuple[tuple[RibTrack, ...], Bool
 
 
 def _read_levels(
-    scan: _Scan, spine: _Spine, tracks: tuple[RibTrack, ...], air: Airspaces, set_levels: Mapping[str, float]
+    scan: Scan, spine: Spine, tracks: tuple[RibTrack, ...], air: Airspaces, set_levels: Mapping[str, float]
 ) -> LevelEvidence:
     evidence = read_level_evidence(
         spine.borders,
@@ -257,7 +173,7 @@ def _read_levels(
     return with_set_levels(evidence, spine.borders, spine.frame, scan.grid, set_levels, config=scan.config)
 
 
-def _find_aorta(scan: _Scan, spine: _Spine, air: Airspaces, vertebrae: tuple[Vertebra, ...]) -> BoolArray:
+def _find_aorta(scan: Scan, spine: Spine, air: Airspaces, vertebrae: tuple[Vertebra, ...]) -> BoolArray:
     return find_aorta(
         scan.hu,
         scan.body,
@@ -274,8 +190,8 @@ def _find_aorta(scan: _Scan, spine: _Spine, air: Airspaces, vertebrae: tuple[Ver
 
 
 def _build_skeleton(
-    scan: _Scan, spine: _Spine, tracks: tuple[RibTrack, ...], posterior: tuple[Naming, ...]
-) -> _Skeleton:
+    scan: Scan, spine: Spine, tracks: tuple[RibTrack, ...], posterior: tuple[Naming, ...]
+) -> Skeleton:
     ribs, rib_labels = name_ribs(
         tracks,
         posterior,
@@ -301,10 +217,10 @@ def _build_skeleton(
         scan.grid,
         config=scan.config,
     )
-    return _Skeleton(ribs, rib_labels, parts)
+    return Skeleton(ribs, rib_labels, parts)
 
 
-def _first_masks(scan: _Scan, spine: _Spine, air: Airspaces, skeleton: _Skeleton) -> dict[str, BoolArray]:
+def _first_masks(scan: Scan, spine: Spine, air: Airspaces, skeleton: Skeleton) -> dict[str, BoolArray]:
     return {
         "body": scan.body,
         "arms": scan.arms,
@@ -321,14 +237,14 @@ def _first_masks(scan: _Scan, spine: _Spine, air: Airspaces, skeleton: _Skeleton
     }
 
 
-def _sided_lungs(scan: _Scan, spine: _Spine, air: Airspaces) -> dict[str, BoolArray]:
+def _sided_lungs(scan: Scan, spine: Spine, air: Airspaces) -> dict[str, BoolArray]:
     midline = spine.trace.at(np.arange(scan.grid.shape[0]))[:, 1]
     left, right = split_lungs(air.lungs, midline, scan.grid)
     return {"lung_left": left, "lung_right": right}
 
 
 def _find_chest(
-    scan: _Scan, spine: _Spine, air: Airspaces, thin: BoolArray, masks: Mapping[str, BoolArray]
+    scan: Scan, spine: Spine, air: Airspaces, thin: BoolArray, masks: Mapping[str, BoolArray]
 ) -> tuple[dict[str, BoolArray], dict[str, Organ]]:
     """Find the chest wall's inside, and what fills the chest besides lungs and aorta."""
     grid, config = scan.grid, scan.config
