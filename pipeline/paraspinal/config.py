@@ -504,6 +504,17 @@ class AnatomyConfig(_Section):
     osteophyte_metal_hu: float = setting(
         1500.0, "on the working grid denser than any bone: screws and streaks"
     )
+    crus_hu: tuple[float, float] = setting((-15.0, 110.0), "muscle of the diaphragm, partial volume included")
+    crus_contrast_hu: float = setting(
+        60.0, "a sheet of muscle that stands out so far over both sides is sure", gt=0
+    )
+    crus_ridge: float = setting(0.3, "share of that contrast from which a sheet is seen", ge=0, le=1)
+    crus_arc_deg: float = setting(32.0, "seen over a smaller arc around the spine it is none", ge=0)
+    crus_gap_mm: float = setting(
+        16.0, "it lies this close to column or aorta, farther out the diaphragm", gt=0
+    )
+    crus_along_mm: float = setting(12.0, "vessels and nodes run a shorter way along the spine", gt=0)
+    crus_thick_mm: float = setting(12.0, "no thicker, nodular crura of the young included", gt=0)
     native_bone_hu: float = setting(
         130.0, "half way from muscle and disc to the cortex of a vertebra, native voxels"
     )

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from paraspinal.anatomy.coordinates import SpineCoordinates
+from paraspinal.anatomy.polar import closed_paths
 from paraspinal.anatomy.straighten import STEP_MM, SpineFrame
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import BoolArray, Geometry
@@ -52,10 +53,10 @@ def trace_column(
     fall = np.zeros_like(value)
     fall[..., 2:-2] = value[..., :-4] - value[..., 4:]
     gain = np.clip(fall, -100, 250) / 250.0
-    first = _closed_paths(gain)
+    first = _RADII_MM[closed_paths(gain)]
     typical = _running_median(first, min(len(first), 61))
     pull = ((_RADII_MM[None, None, :] - typical[..., None]) / config.column_pull_mm) ** 2
-    second = _closed_paths(gain - 0.3 * pull.astype(np.float32))
+    second = _RADII_MM[closed_paths(gain - 0.3 * pull.astype(np.float32))]
     return ColumnOutline(centre, _running_median(second, 5))
 
 
@@ -63,29 +64,6 @@ def _running_median(radius: npt.NDArray[np.float64], planes: int) -> npt.NDArray
     """Median over `planes` planes and three neighbouring angles (angles close on themselves)."""
     wrapped = np.pad(radius, ((0, 0), (1, 1)), mode="wrap")
     return np.asarray(ndimage.median_filter(wrapped, (planes, 3), mode="nearest")[:, 1:-1], float)
-
-
-def _closed_paths(gain: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Path of best gain [plane, angle, radius] with |Δr| ≤ 1 step, walked twice round so that it closes."""
-    twice = np.concatenate([gain, gain], axis=1)
-    planes, angles, radii = twice.shape
-    total = twice[:, 0].copy()
-    back = np.zeros((planes, angles, radii), np.int8)
-    for a in range(1, angles):
-        padded = np.pad(total, ((0, 0), (1, 1)), constant_values=-np.inf)
-        options = np.stack([padded[:, :-2], padded[:, 1:-1], padded[:, 2:]])
-        choice = np.argmax(options, axis=0)
-        back[:, a] = choice - 1
-        total = np.take_along_axis(options, choice[None], axis=0)[0] + twice[:, a]
-    index = np.argmax(total, axis=1)
-    path = np.empty((planes, angles), np.int64)
-    rows = np.arange(planes)
-    for a in range(angles - 1, -1, -1):
-        path[:, a] = index
-        index = np.clip(index + back[rows, a, index], 0, radii - 1)
-    half = angles // 2
-    middle = np.concatenate([path[:, half : half + half // 2], path[:, half // 2 : half]], axis=1)
-    return np.asarray(_RADII_MM[middle])
 
 
 def column_mask(outline: ColumnOutline, frame: SpineFrame, where: SpineCoordinates) -> BoolArray:

@@ -35,6 +35,8 @@ STRUCTURE_NUMBERS = {
     "heart": 236,
     "prevertebral": 237,
     "diaphragm": 238,
+    "crura": 239,
+    "osteophytes": 264,
 }
 """Numbers of what is no vertebra; our own structures start at 200. Later entries win where structures meet."""
 
@@ -56,9 +58,9 @@ LABEL_NAMES: dict[int, str] = {
 }
 
 _ORDER = (
-    *("prevertebral", "heart", "diaphragm", "effusion_left", "effusion_right", "airway"),
+    *("prevertebral", "heart", "diaphragm", "crura", "effusion_left", "effusion_right", "airway"),
     *("psoas_left", "psoas_right", "autochthon_left", "autochthon_right", "kidney_left", "kidney_right"),
-    *("lung_left", "lung_right", "liver", "spleen", "ribs", "aorta", "vertebrae", "canal"),
+    *("lung_left", "lung_right", "liver", "spleen", "ribs", "aorta", "vertebrae", "osteophytes", "canal"),
 )
 """Painting order: the last one wins."""
 

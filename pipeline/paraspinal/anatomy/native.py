@@ -21,7 +21,15 @@ from paraspinal.volume import CTVolume, Geometry, Region
 Labels = npt.NDArray[np.uint16]
 
 _YIELDING = (
-    *("prevertebral", "diaphragm", "psoas_left", "psoas_right", "autochthon_left", "autochthon_right"),
+    *(
+        "prevertebral",
+        "diaphragm",
+        "crura",
+        "psoas_left",
+        "psoas_right",
+        "autochthon_left",
+        "autochthon_right",
+    ),
 )
 """Structures into which the border of a bone may move; vessels and organs keep what they have."""
 _SOFTENED_VOXELS = 1.0  # a border is certain to about two standard deviations of this blur

@@ -9,6 +9,7 @@ import numpy as np
 
 from paraspinal.anatomy.cage import chest_wall, inside_cage
 from paraspinal.anatomy.chest import find_chest
+from paraspinal.anatomy.crura import find_crura
 from paraspinal.anatomy.discs import DiscBorders
 from paraspinal.anatomy.end_plates import find_end_plates
 from paraspinal.anatomy.extent import cut_sides
@@ -93,7 +94,10 @@ def segment_anatomy(
         scan.hu, masks, muscles, thin, spine.trace, vertebrae, scan.grid, config=config
     )
     masks |= found
-    organs = {name: _simple(masks, name, config=config) for name in ("lung_left", "lung_right", "aorta")}
+    masks["crura"] = find_crura(scan.hu, masks, vertebrae, scan.grid, config=config)
+    organs = {
+        name: _simple(masks, name, config=config) for name in ("lung_left", "lung_right", "aorta", "crura")
+    }
     organs |= {
         name: _cut(organ, masks, name, config=config) for name, organ in (chest_states | states).items()
     }
