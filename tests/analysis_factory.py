@@ -6,7 +6,7 @@ import numpy as np
 
 from paraspinal.analysis.assemble import anatomy_result, mass_result, series_info
 from paraspinal.analysis.types import Analysis
-from paraspinal.anatomy.coordinates import SpineCoordinates
+from paraspinal.anatomy.spine.coordinates import SpineCoordinates
 from paraspinal.anatomy.types import Anatomy, Organ, Vertebra
 from paraspinal.masses.types import Mass, MassSearch
 from paraspinal.quality.types import ScanQuality

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
-from paraspinal.anatomy.coordinates import SpineCoordinates
+from paraspinal.anatomy.spine.coordinates import SpineCoordinates
 from paraspinal.anatomy.types import Anatomy, Organ, Vertebra
 from paraspinal.masses.types import Mass
 from paraspinal.quality.types import ScanQuality

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from paraspinal.anatomy.coordinates import SpineCoordinates
+from paraspinal.anatomy.spine.coordinates import SpineCoordinates
 from paraspinal.anatomy.types import Anatomy, Organ, Vertebra
 from paraspinal.masses.types import Mass, MassSearch
 from paraspinal.quality.types import ScanQuality

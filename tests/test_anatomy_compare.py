@@ -5,7 +5,7 @@ import pytest
 
 from mask_files import ball
 from paraspinal.anatomy.compare import compare_labels, compare_structures, dice, surface_distance_95
-from paraspinal.anatomy.mask_types import StructureSet, structure
+from paraspinal.anatomy.given.types import StructureSet, structure
 from paraspinal.volume import Geometry, LabelMap
 
 GRID = Geometry((40, 50, 60), (2.0, 1.5, 1.0), (-30.0, -40.0, 100.0))

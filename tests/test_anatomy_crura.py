@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
-from paraspinal.anatomy.crura import find_crura
+from paraspinal.anatomy.chest.crura import find_crura
 from paraspinal.anatomy.types import Vertebra
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import BoolArray, Geometry

@@ -11,7 +11,7 @@ from anatomy_case import anatomy, phantom
 from paraspinal.anatomy import segment_anatomy
 from paraspinal.anatomy.extent import cut_by_scan, cut_sides, padding_on
 from paraspinal.anatomy.grid import working_grid
-from paraspinal.anatomy.levels import UNCERTAIN_NUMBERS
+from paraspinal.anatomy.spine.levels import UNCERTAIN_NUMBERS
 from paraspinal.volume import CTVolume, Geometry, Region
 from scan_defects import canal_column, cropped, narrow, padded_right_of
 

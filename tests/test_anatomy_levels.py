@@ -7,7 +7,7 @@ import pytest
 
 from levels_truth import LEVELS, NEAR_MM, UNCERTAIN, Levels
 from paraspinal.anatomy import Anatomy, segment_anatomy
-from paraspinal.anatomy.levels import (
+from paraspinal.anatomy.spine.levels import (
     LABELS,
     LevelEvidence,
     label_probabilities,

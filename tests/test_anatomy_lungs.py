@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from anatomy_case import anatomy, dice, phantom
-from paraspinal.anatomy.airway import find_airway
-from paraspinal.anatomy.coordinates import SpineCoordinates
-from paraspinal.anatomy.lungs import Airspaces, segment_lungs, split_lungs
+from paraspinal.anatomy.chest.airway import find_airway
+from paraspinal.anatomy.chest.lungs import Airspaces, segment_lungs, split_lungs
+from paraspinal.anatomy.spine.coordinates import SpineCoordinates
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import Geometry
 from phantom_case import voxels

@@ -14,15 +14,15 @@ import pytest
 from anatomy_case import anatomy, phantom
 from mask_files import ROOT, coded, segment, write_rtstruct, write_seg
 from paraspinal.anatomy import Anatomy, native_labels
-from paraspinal.anatomy.mask_apply import apply_structures
-from paraspinal.anatomy.mask_canal import guided_canal
-from paraspinal.anatomy.mask_grid import covers, nearest
-from paraspinal.anatomy.mask_names import SCT_NAMES, TOTAL_NAMES, name_of_codes, name_of_label
-from paraspinal.anatomy.mask_tables import names_inside, read_names
-from paraspinal.anatomy.mask_types import StructureSet, structure, structure_set
-from paraspinal.anatomy.masks_input import read_structures
-from paraspinal.anatomy.segmenters import Segmenter, check_segmenter, parse_segmenter
-from paraspinal.anatomy.totalsegmentator import run_totalsegmentator
+from paraspinal.anatomy.given.apply import apply_structures
+from paraspinal.anatomy.given.canal import guided_canal
+from paraspinal.anatomy.given.grid import covers, nearest
+from paraspinal.anatomy.given.names import SCT_NAMES, TOTAL_NAMES, name_of_codes, name_of_label
+from paraspinal.anatomy.given.read import read_structures
+from paraspinal.anatomy.given.segmenters import Segmenter, check_segmenter, parse_segmenter
+from paraspinal.anatomy.given.tables import names_inside, read_names
+from paraspinal.anatomy.given.totalsegmentator import run_totalsegmentator
+from paraspinal.anatomy.given.types import StructureSet, structure, structure_set
 from paraspinal.dicomio.nifti import read_nifti, write_nifti
 from paraspinal.errors import AnalysisError, UsageError
 from paraspinal.volume import Geometry, LabelMap

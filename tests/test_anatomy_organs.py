@@ -7,9 +7,9 @@ import pytest
 
 from anatomy_case import anatomy, dice, phantom
 from paraspinal.anatomy import Anatomy, segment_anatomy
-from paraspinal.anatomy.lumps import Trunk, find_lumps, neck_to
-from paraspinal.anatomy.situs import find_situs
-from paraspinal.anatomy.territory import compete, cut_into_regions, guided, share_of
+from paraspinal.anatomy.organs.lumps import Trunk, find_lumps, neck_to
+from paraspinal.anatomy.organs.situs import find_situs
+from paraspinal.anatomy.organs.territory import compete, cut_into_regions, guided, share_of
 from paraspinal.config import AnatomyConfig
 from paraspinal.phantom import Phantom, make_phantom, preset
 from paraspinal.phantom.presets import fast

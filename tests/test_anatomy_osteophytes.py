@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from anatomy_case import anatomy
-from paraspinal.anatomy.bodies import ColumnOutline
-from paraspinal.anatomy.coordinates import SpineCoordinates
-from paraspinal.anatomy.osteophytes import find_osteophytes
+from paraspinal.anatomy.spine.bodies import ColumnOutline
+from paraspinal.anatomy.spine.coordinates import SpineCoordinates
+from paraspinal.anatomy.spine.osteophytes import find_osteophytes
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import BoolArray, Geometry
 

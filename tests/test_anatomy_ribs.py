@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from paraspinal.anatomy import Anatomy, segment_anatomy
-from paraspinal.anatomy.rib_tracks import bone_graph, follow_ribs
-from paraspinal.anatomy.set_levels import parse_set_level, set_levels_from
+from paraspinal.anatomy.ribs.tracks import bone_graph, follow_ribs
+from paraspinal.anatomy.spine.set_levels import parse_set_level, set_levels_from
 from paraspinal.anatomy.types import RIB_NUMBERS
 from paraspinal.config import AnatomyConfig
 from paraspinal.dicomio.nifti import read_nifti

@@ -8,8 +8,8 @@ from scipy.spatial import cKDTree
 
 from anatomy_case import anatomy, phantom
 from paraspinal.anatomy import segment_anatomy
-from paraspinal.anatomy.canal import best_path, ring_score
-from paraspinal.anatomy.discs import SpineSignals, find_disc_borders
+from paraspinal.anatomy.spine.canal import best_path, ring_score
+from paraspinal.anatomy.spine.discs import SpineSignals, find_disc_borders
 from paraspinal.config import AnatomyConfig
 from paraspinal.errors import AnalysisError
 from paraspinal.volume import CTVolume, Geometry, Index3

@@ -9,10 +9,10 @@ import pytest
 
 from anatomy_case import anatomy, dice, phantom
 from paraspinal.anatomy import native_labels
-from paraspinal.anatomy.canal import trace_spinal_canal
-from paraspinal.anatomy.discs import DiscBorders
 from paraspinal.anatomy.labels import LABEL_NAMES, STRUCTURE_NUMBERS, disc_numbers, vertebra_numbers
-from paraspinal.anatomy.levels import UNCERTAIN_NUMBERS, VERTEBRA_NUMBERS
+from paraspinal.anatomy.spine.canal import trace_spinal_canal
+from paraspinal.anatomy.spine.discs import DiscBorders
+from paraspinal.anatomy.spine.levels import UNCERTAIN_NUMBERS, VERTEBRA_NUMBERS
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import Geometry
 

@@ -8,7 +8,7 @@ import pytest
 
 from anatomy_case import phantom
 from mask_files import ball, segment, write_seg
-from paraspinal.anatomy.mask_names import TOTAL_NAMES
+from paraspinal.anatomy.given.names import TOTAL_NAMES
 from paraspinal.cli.main import run
 from paraspinal.dicomio.nifti import write_nifti
 from paraspinal.volume import Geometry

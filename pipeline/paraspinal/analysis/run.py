@@ -16,7 +16,7 @@ from paraspinal.analysis.identifiers import with_identifiers
 from paraspinal.analysis.outcome import decide_outcome, not_assessed_sentences, orientation_doubt
 from paraspinal.analysis.stages import Judged, Measured, Survey, judge, measure_all, survey
 from paraspinal.analysis.types import Analysis
-from paraspinal.anatomy.segmenters import check_segmenter, parse_segmenter, run_segmenter
+from paraspinal.anatomy.given.segmenters import check_segmenter, parse_segmenter, run_segmenter
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import Config, load_config
 from paraspinal.loading import LoadedSeries

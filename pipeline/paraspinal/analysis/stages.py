@@ -9,8 +9,8 @@ from paraspinal import anatomy, differential, masses, measure, quality
 from paraspinal.analysis.assemble import mass_result
 from paraspinal.analysis.clock import StageClock
 from paraspinal.analysis.finite import check_finite
-from paraspinal.anatomy.mask_apply import apply_structures
-from paraspinal.anatomy.mask_types import StructureSet
+from paraspinal.anatomy.given.apply import apply_structures
+from paraspinal.anatomy.given.types import StructureSet
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import Config
 from paraspinal.errors import AnalysisError

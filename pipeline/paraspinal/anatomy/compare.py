@@ -13,10 +13,10 @@ import edt
 import numpy as np
 from scipy import ndimage
 
-from paraspinal.anatomy.levels import LABELS
-from paraspinal.anatomy.mask_names import RIB_PREFIXES, VERTEBRA_PREFIX, VERTEBRA_PREFIXES
-from paraspinal.anatomy.mask_overlap import Pair, on_one_grid
-from paraspinal.anatomy.mask_types import StructureMask, StructureSet, merged, structure_set
+from paraspinal.anatomy.given.names import RIB_PREFIXES, VERTEBRA_PREFIX, VERTEBRA_PREFIXES
+from paraspinal.anatomy.given.overlap import Pair, on_one_grid
+from paraspinal.anatomy.given.types import StructureMask, StructureSet, merged, structure_set
+from paraspinal.anatomy.spine.levels import LABELS
 from paraspinal.volume import BoolArray, FloatArray, LabelMap, Spacing
 
 SURFACE_PERCENTILE = 95.0

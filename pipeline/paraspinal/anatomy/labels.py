@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from paraspinal.anatomy.coordinates import SpineCoordinates
-from paraspinal.anatomy.discs import DiscBorders
-from paraspinal.anatomy.levels import LABELS, UNCERTAIN_NUMBERS, VERTEBRA_NUMBERS
+from paraspinal.anatomy.spine.coordinates import SpineCoordinates
+from paraspinal.anatomy.spine.discs import DiscBorders
+from paraspinal.anatomy.spine.levels import LABELS, UNCERTAIN_NUMBERS, VERTEBRA_NUMBERS
+from paraspinal.anatomy.spine.vertebra_masks import SpineParts
 from paraspinal.anatomy.types import RIB_NUMBERS, UNCERTAIN_RIB_NUMBERS, Vertebra
-from paraspinal.anatomy.vertebra_masks import SpineParts
 from paraspinal.volume import BoolArray, Geometry, LabelMap
 
 STRUCTURE_NUMBERS = {

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.segmentation import expand_labels
 
+from paraspinal.anatomy.given.apply import paint_given
 from paraspinal.anatomy.labels import DISC_NUMBERS, STRUCTURE_NUMBERS
-from paraspinal.anatomy.levels import UNCERTAIN_NUMBERS, VERTEBRA_NUMBERS
-from paraspinal.anatomy.mask_apply import paint_given
+from paraspinal.anatomy.spine.levels import UNCERTAIN_NUMBERS, VERTEBRA_NUMBERS
 from paraspinal.anatomy.types import RIB_NUMBERS, UNCERTAIN_RIB_NUMBERS, Anatomy
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import CTVolume, Geometry, Region

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from paraspinal.anatomy.bodies import ColumnOutline, column_mask, trace_column
 from paraspinal.anatomy.body import segment_body
-from paraspinal.anatomy.canal import CanalTrace, canal_mask, trace_spinal_canal
-from paraspinal.anatomy.coordinates import SpineCoordinates, spine_coordinates
-from paraspinal.anatomy.discs import DiscBorders, find_borders_along, spine_signals
 from paraspinal.anatomy.extent import padding_on
+from paraspinal.anatomy.given.canal import guided_canal
+from paraspinal.anatomy.given.types import StructureSet
 from paraspinal.anatomy.grid import Float32Volume, to_working_grid, working_grid
-from paraspinal.anatomy.mask_canal import guided_canal
-from paraspinal.anatomy.mask_types import StructureSet
 from paraspinal.anatomy.parallel import both
-from paraspinal.anatomy.straighten import SpineFrame, spine_frame
+from paraspinal.anatomy.spine.bodies import ColumnOutline, column_mask, trace_column
+from paraspinal.anatomy.spine.canal import CanalTrace, canal_mask, trace_spinal_canal
+from paraspinal.anatomy.spine.coordinates import SpineCoordinates, spine_coordinates
+from paraspinal.anatomy.spine.discs import DiscBorders, find_borders_along, spine_signals
+from paraspinal.anatomy.spine.straighten import SpineFrame, spine_frame
+from paraspinal.anatomy.spine.vertebra_masks import SpineParts
 from paraspinal.anatomy.types import Rib
-from paraspinal.anatomy.vertebra_masks import SpineParts
 from paraspinal.config import AnatomyConfig
 from paraspinal.errors import AnalysisError
 from paraspinal.volume import BoolArray, CTVolume, Geometry

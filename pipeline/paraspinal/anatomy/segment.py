@@ -7,30 +7,30 @@ from dataclasses import replace
 
 import numpy as np
 
-from paraspinal.anatomy.cage import chest_wall, inside_cage
-from paraspinal.anatomy.chest import find_chest
-from paraspinal.anatomy.crura import find_crura
-from paraspinal.anatomy.discs import DiscBorders
-from paraspinal.anatomy.end_plates import find_end_plates
+from paraspinal.anatomy.chest.crura import find_crura
+from paraspinal.anatomy.chest.find import find_chest
+from paraspinal.anatomy.chest.lungs import Airspaces, segment_lungs, split_lungs
+from paraspinal.anatomy.chest.vessels import find_aorta
 from paraspinal.anatomy.extent import cut_sides
+from paraspinal.anatomy.given.apply import source_of
+from paraspinal.anatomy.given.types import StructureSet
 from paraspinal.anatomy.labels import assemble_labels, vertebra_numbers
-from paraspinal.anatomy.levels import LABELS, LevelEvidence, Naming, naming_posterior, unusual_plans
-from paraspinal.anatomy.lungs import Airspaces, segment_lungs, split_lungs
-from paraspinal.anatomy.mask_apply import source_of
-from paraspinal.anatomy.mask_types import StructureSet
 from paraspinal.anatomy.morphology import dilate
-from paraspinal.anatomy.osteophytes import spine_osteophytes
+from paraspinal.anatomy.organs.soft_organs import find_muscles, find_soft_organs
 from paraspinal.anatomy.parallel import both
-from paraspinal.anatomy.rib_instances import RibTrack, find_rib_tracks
-from paraspinal.anatomy.rib_names import name_ribs
-from paraspinal.anatomy.ribs import bone_contrast, thin_bone
+from paraspinal.anatomy.ribs.bone import bone_contrast, thin_bone
+from paraspinal.anatomy.ribs.cage import chest_wall, inside_cage
+from paraspinal.anatomy.ribs.instances import RibTrack, find_rib_tracks
+from paraspinal.anatomy.ribs.names import name_ribs
 from paraspinal.anatomy.scene import Scan, Skeleton, Spine, read_scan, trace_spine
-from paraspinal.anatomy.set_levels import with_set_levels
-from paraspinal.anatomy.soft_organs import find_muscles, find_soft_organs
+from paraspinal.anatomy.spine.discs import DiscBorders
+from paraspinal.anatomy.spine.end_plates import find_end_plates
+from paraspinal.anatomy.spine.levels import LABELS, LevelEvidence, Naming, naming_posterior, unusual_plans
+from paraspinal.anatomy.spine.osteophytes import spine_osteophytes
+from paraspinal.anatomy.spine.set_levels import with_set_levels
+from paraspinal.anatomy.spine.vertebra_masks import part_spine
+from paraspinal.anatomy.spine.vertebrae import name_vertebrae, read_level_evidence
 from paraspinal.anatomy.types import Anatomy, Organ, Vertebra
-from paraspinal.anatomy.vertebra_masks import part_spine
-from paraspinal.anatomy.vertebrae import name_vertebrae, read_level_evidence
-from paraspinal.anatomy.vessels import find_aorta
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import BoolArray, CTVolume, Index3, Region
 

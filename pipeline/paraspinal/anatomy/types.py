@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from paraspinal.anatomy.coordinates import SpineCoordinates
-from paraspinal.anatomy.levels import UNCERTAIN_NUMBERS
-from paraspinal.anatomy.mask_types import StructureMask
+from paraspinal.anatomy.given.types import StructureMask
+from paraspinal.anatomy.spine.coordinates import SpineCoordinates
+from paraspinal.anatomy.spine.levels import UNCERTAIN_NUMBERS
 from paraspinal.result import Presence, Side
 from paraspinal.volume import BoolArray, FloatArray, Geometry, LabelMap
 

@@ -126,7 +126,7 @@ def _analyze(
 ) -> Analysis:
     """Run the analysis; a refused input leaves its ``refusal.json`` and goes on as the error it is."""
     from paraspinal.analysis import analyze
-    from paraspinal.anatomy.set_levels import set_levels_from
+    from paraspinal.anatomy.spine.set_levels import set_levels_from
     from paraspinal.cli.console import stage_progress
     from paraspinal.errors import LoadError
     from paraspinal.saving import save_refusal

@@ -12,7 +12,7 @@ from paraspinal.cli.arguments import input_path
 
 if TYPE_CHECKING:
     from paraspinal.anatomy.compare import LabelComparison, StructureComparison
-    from paraspinal.anatomy.mask_types import StructureSet
+    from paraspinal.anatomy.given.types import StructureSet
 
 _NOTHING = "–"
 _WIDTH = 120
@@ -49,7 +49,7 @@ def compare_command(
     Numbers that cannot be had are null, with the reason. The exit code says nothing about agreement.
     """
     from paraspinal.anatomy.compare import compare_structures
-    from paraspinal.anatomy.masks_input import read_structures
+    from paraspinal.anatomy.given.read import read_structures
 
     first, second = read_structures(a, names=names_a), read_structures(b, names=names_b)
     found = compare_structures(first, second)

@@ -1,0 +1,1 @@
+"""Airway, lungs, pleural fluid, diaphragm, heart region, aorta."""

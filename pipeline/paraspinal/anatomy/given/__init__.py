@@ -1,0 +1,1 @@
+"""Structures of other segmenters: read, checked against the CT, put in place."""

@@ -1,0 +1,1 @@
+"""Liver, spleen, kidneys and the muscles beside the spine."""

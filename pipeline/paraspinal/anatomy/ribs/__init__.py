@@ -1,0 +1,1 @@
+"""The ribs as instances, and the chest wall that they carry."""

@@ -1,0 +1,1 @@
+"""The spine: canal, coordinates along it, bodies and discs, vertebrae and their names."""
