@@ -89,9 +89,12 @@ def segment_anatomy(
         lambda: _find_chest(scan, spine, air, thin, masks),
         lambda: find_muscles(scan.hu, masks, spine.trace, vertebrae, scan.grid, config=config),
     )
-    masks |= chest | {"osteophytes": spine_osteophytes(scan, spine, vertebrae, masks)}
-    found, states = find_soft_organs(
-        scan.hu, masks, muscles, thin, spine.trace, vertebrae, scan.grid, config=config
+    masks |= chest
+    masks["osteophytes"], (found, states) = both(
+        lambda: spine_osteophytes(scan, spine, vertebrae, masks),
+        lambda: find_soft_organs(
+            scan.hu, masks, muscles, thin, spine.trace, vertebrae, scan.grid, config=config
+        ),
     )
     masks |= found
     masks["crura"] = find_crura(scan.hu, masks, vertebrae, scan.grid, config=config)
