@@ -23,6 +23,7 @@ from paraspinal.anatomy.given.segmenters import Segmenter, check_segmenter, pars
 from paraspinal.anatomy.given.tables import names_inside, read_names
 from paraspinal.anatomy.given.totalsegmentator import run_totalsegmentator
 from paraspinal.anatomy.given.types import StructureSet, structure, structure_set
+from paraspinal.anatomy.labels import LABEL_NAMES
 from paraspinal.dicomio.nifti import read_nifti, write_nifti
 from paraspinal.errors import AnalysisError, UsageError
 from paraspinal.volume import Geometry, LabelMap
@@ -638,3 +639,7 @@ def test_a_code_of_an_rtstruct_names_its_region(tmp_path: Path) -> None:
     dataset.RTROIObservationsSequence = Items([item])
     dataset.save_as(path)
     assert set(read_structures(path).structures) == {"spleen"}
+
+
+def test_every_name_of_our_own_label_map_is_understood() -> None:
+    assert not [name for name in LABEL_NAMES.values() if name_of_label(name) is None]

@@ -1,4 +1,4 @@
-"""Crura of the diaphragm: the thin sheet of muscle that hugs column and aorta from T10 to L3.
+"""Crura of the diaphragm: the thin sheet of muscle that hugs column and aorta from T10 to L2.
 
 In every slice, rays start between column and aorta and meet the crus as a narrow ridge of muscle's density. On each
 side the path of best ridge (dynamic programming) from behind to in front is followed; it is kept where the ridge
@@ -26,12 +26,12 @@ _RADII_MM = np.arange(8.0, 62.0, _STEP_MM)
 _ANGLES_DEG = np.arange(0.0, 126.0, 4.0)
 """From straight ahead to behind the transverse process."""
 _BESIDE_DEG = (28.0, 68.0)
-"""Every crus passes here; what lies before the aorta alone is a vessel."""
+"""Every crus passes here; what lies before the aorta alone is a vessel or node."""
 _SLOPE = 4  # the sheet may run 4 mm inwards or outwards from one ray to the next (about 50 degrees)
 _HALF_MM = (1.0, 4.0)  # a ridge's flank lies this far from its middle: sheets of 2 to 8 mm
 _FADE_MM = 2.0  # a wall's own density fades over one working voxel
 _FILM_MM = 2.5  # nearer to bone or vessel their own fading border passes for a film of muscle
-_LEVELS = ("T10", "T11", "T12", "L1", "L2", "L3")
+_LEVELS = ("T10", "T11", "T12", "L1", "L2")
 _HALF_VERTEBRA_MM = 16.0
 _AORTA_NEAR_MM, _TOWARDS_AORTA = 60.0, 0.35
 _BARRED = ("bone", "canal", "psoas_left", "psoas_right", "kidney_left", "kidney_right", "ribs")
@@ -46,7 +46,7 @@ def find_crura(
     *,
     config: AnatomyConfig,
 ) -> BoolArray:
-    """Return both crura, bool [z, y, x]; empty where no sheet stands out, or none of T10 to L3 is in view.
+    """Return both crura, bool [z, y, x]; empty where no sheet stands out, or none of T10 to L2 is in view.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
 VERTEBRA_PREFIX = "vertebrae_"
 VERTEBRA_PREFIXES = (VERTEBRA_PREFIX, "vertebra_of_uncertain_level")
@@ -45,7 +46,8 @@ _TOTAL = (
 TOTAL_NAMES: dict[int, str] = dict(enumerate(_TOTAL, start=1))
 """TotalSegmentator's `total` task, version 2: number to name."""
 
-KNOWN_NAMES = frozenset(_TOTAL) | frozenset(_OURS.split())
+_DISCS = (f"disc_{upper}_{lower}" for upper, lower in pairwise(_LEVELS[::-1]))
+KNOWN_NAMES = frozenset((*_TOTAL, *_OURS.split(), *_DISCS))
 
 _SIDES = {"left": "left", "l": "left", "lt": "left", "lft": "left", "sin": "left", "sinistra": "left"}
 _SIDES |= {"right": "right", "r": "right", "rt": "right", "rgt": "right", "dex": "right", "dextra": "right"}
