@@ -39,10 +39,12 @@ if importlib.util.find_spec("paraspinal.cli.convert"):
     from paraspinal.cli.convert import convert_command
 
     app.command("convert")(convert_command)
-if importlib.util.find_spec("paraspinal.cli.phantom"):
-    from paraspinal.cli.phantom import phantom_command
+if importlib.util.find_spec("paraspinal.cli.phantom_insert"):
+    from paraspinal.cli.phantom_insert import phantom_app
 
-    app.command("phantom")(phantom_command)
+    app.add_typer(
+        phantom_app, name="phantom", help="Make a synthetic CT series, or put masses into a real one."
+    )
 if importlib.util.find_spec("paraspinal.cli.compare"):
     from paraspinal.cli.compare import compare_command
 

@@ -105,6 +105,8 @@ def phantom_command(
 ) -> None:
     """Make a synthetic CT series with known truth: DICOM, truth.json, label maps. No patient is in it.
 
+    To put a mass into a real series instead: paraspinal phantom insert --help.
+
     DEFECTS, to test what reads the series: --defect tilt:15 --defect
     missing:3. They combine unless they contradict each other.
 

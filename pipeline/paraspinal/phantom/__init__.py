@@ -8,6 +8,7 @@ from paraspinal.phantom.defects import (
     parse_defect,
     write_defective_series,
 )
+from paraspinal.phantom.hybrid import Hybrid, insert_into_series, insert_masses, parse_mass, write_hybrid
 from paraspinal.phantom.patient import PatientSpec, ScannerSpec
 from paraspinal.phantom.presets import PRESETS, preset
 from paraspinal.phantom.random_body import Wish, anatomy_suite, random_spec
@@ -21,6 +22,7 @@ __all__ = [
     "BoneSpec",
     "Defect",
     "Foci",
+    "Hybrid",
     "MassSpec",
     "OrganSpec",
     "PatientSpec",
@@ -32,13 +34,17 @@ __all__ = [
     "anatomy_suite",
     "apply_defects",
     "defect_names",
+    "insert_into_series",
+    "insert_masses",
     "make_phantom",
     "parse_defect",
+    "parse_mass",
     "preset",
     "random_spec",
     "sphere_phantom",
     "sphere_volume",
     "structure_masks",
     "write_defective_series",
+    "write_hybrid",
     "write_phantom",
 ]

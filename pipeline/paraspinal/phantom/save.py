@@ -73,7 +73,7 @@ def write_phantom(
             _write_parts(phantom, staged, syntax, defects)
             out.mkdir(exist_ok=True)
             for name in _NAMES:
-                _replace(staged / name, out / name)
+                replace_path(staged / name, out / name)
     except OSError as error:
         raise OutputError(
             f"{out} cannot be written: {error.strerror or error}.",
@@ -109,7 +109,8 @@ def _write_parts(phantom: Phantom, folder: Path, syntax: Syntax, defects: Sequen
     (folder / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
 
 
-def _replace(source: Path, target: Path) -> None:
+def replace_path(source: Path, target: Path) -> None:
+    """Move a file or folder to where another one may lie."""
     if target.is_dir():
         shutil.rmtree(target)
     source.replace(target)

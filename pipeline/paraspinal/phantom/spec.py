@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from paraspinal.errors import UsageError
 from paraspinal.phantom.levels import LEVELS
@@ -11,7 +11,7 @@ from paraspinal.phantom.patient import PatientSpec, ScannerSpec
 from paraspinal.result import ContrastPhase
 from paraspinal.volume import Index3, Spacing
 
-MassShape = Literal["ellipsoid", "lobulated"]
+MassShape = Literal["ellipsoid", "lobulated", "fusiform", "dumbbell"]
 BoneEffect = Literal["none", "lytic", "scalloping", "foramen"]
 MassSide = Literal["left", "right"]
 Organ = Literal["heart", "bowel", "table", "scapulae", "vessels"]
@@ -46,7 +46,9 @@ class MassSpec:
         Vertebra whose body centre is at the height of the mass centre.
     semi_axes_mm : tuple of float
         Half diameters (x, y, z) in millimetres.
-    shape : {"ellipsoid", "lobulated"}
+    shape : {"ellipsoid", "lobulated", "fusiform", "dumbbell"}
+        The last two in real scans only (`paraspinal.phantom.hybrid`): a spindle with pointed poles; two heads with a
+        waist between them, one above the other.
     hu : float
         Unenhanced attenuation at 120 kVp.
     enhancement_hu : float
@@ -85,6 +87,10 @@ class MassSpec:
             raise _usage(f"There is no vertebra {self.level!r}.", f"Use one of {', '.join(LEVELS)}.")
         if self.side not in ("left", "right"):
             raise _usage(f"A mass cannot lie on side {self.side!r}.", "Use left or right.")
+        if self.shape not in get_args(MassShape):
+            raise _usage(
+                f"A mass has no shape {self.shape!r}.", f"Use one of {', '.join(get_args(MassShape))}."
+            )
         if min(self.semi_axes_mm) <= 0:
             raise _usage("A mass needs positive semi-axes.", "Give lengths in millimetres above 0.")
 

@@ -169,7 +169,9 @@ def _one_side(
         return FoundEffusion(
             None, Organ("not_in_view", 0.8, reason="the dependent pleural space is not in view")
         )
-    return FoundEffusion(None, Organ("absent", 0.9))
+    return FoundEffusion(
+        None, Organ("absent", 0.8, reason=f"none thicker than {2 * config.effusion_opening_mm:.0f} mm")
+    )
 
 
 def _mediastinum(scene: _Scene, sign: float) -> BoolArray:

@@ -1,0 +1,163 @@
+"""Puts masses into a real CT: tissue gives way, the mass takes the scan's point spread and noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from paraspinal.anatomy.types import Anatomy
+from paraspinal.errors import UsageError
+from paraspinal.phantom.hybrid.form import Form, make_form
+from paraspinal.phantom.hybrid.noise import resampled_noise
+from paraspinal.phantom.hybrid.site import Site, find_site
+from paraspinal.phantom.hybrid.truth import describe_mass
+from paraspinal.phantom.spec import MassSpec
+from paraspinal.quality.types import ScanQuality
+from paraspinal.volume import CTVolume, LabelMap
+
+Field = npt.NDArray[np.float32]
+
+_PUSH_MM = 28.0  # tissue farther from the mass stays where it was
+_HELD_MM = 7.0  # tissue nearer to bone and vessels moves less
+_AIR_HU = -400.0  # lung is compressed, not pushed
+_DEFAULT_FWHM_MM = 1.4
+_UNEVEN = 1.4
+
+
+@dataclass(frozen=True, slots=True)
+class Hybrid:
+    """A real scan with known masses: ``masses`` numbers them 1…n on the native grid; ``truth`` is plain JSON."""
+
+    volume: CTVolume
+    masses: LabelMap
+    truth: dict[str, Any]
+
+
+def insert_masses(
+    volume: CTVolume,
+    anatomy: Anatomy,
+    quality: ScanQuality,
+    specs: Sequence[MassSpec],
+    *,
+    seed: int = 0,
+) -> Hybrid:
+    """Put masses beside the spine of a scan.
+
+    Fat, muscle and organs within 28 mm are pushed away from the mass, lung is replaced, bone, aorta, canal and the
+    muscles of the back stay (the mass ends there). Its border is blurred by the edge response and the slice profile
+    measured in the scan; its noise is laid together from residuals of the scan's own soft tissue.
+
+    Parameters
+    ----------
+    volume : CTVolume
+        HU int16 [z, y, x], canonical order.
+    specs : sequence of MassSpec
+        ``bone`` must be "none": the bones of a real scan are left alone.
+    seed : int
+        Varies lobes, foci and noise.
+
+    Raises
+    ------
+    UsageError
+        ``hybrid_level_outside``, ``hybrid_bone_effect``, or ``hybrid_no_room`` where nothing of a mass can lie.
+    """
+    for spec in specs:
+        if spec.bone != "none":
+            raise UsageError(
+                f"A mass in a real scan cannot have the bone effect {spec.bone!r}.",
+                code="hybrid_bone_effect",
+                remedy="Leave bone at none, or make a synthetic body with `paraspinal phantom`.",
+            )
+    rng = np.random.default_rng(seed)
+    hu = volume.hu.astype(np.float32)
+    labels = np.zeros(volume.hu.shape, np.uint16)
+    described = []
+    for number, spec in enumerate(specs, 1):
+        site = find_site(volume, anatomy, spec)
+        form = make_form(
+            site,
+            spec,
+            _hu_of(spec, quality),
+            rng,
+            spacing_mm=volume.geometry.spacing_mm,
+            fwhm_mm=quality.edge_fwhm_mm or _DEFAULT_FWHM_MM,
+            slice_mm=max(quality.slice_fwhm_mm or 0.0, volume.geometry.spacing_mm[0]),
+        )
+        share = form.share * (1.0 - site.rigid)
+        mask = (share > 0.5) & (labels[site.box] == 0)
+        if not mask.any():
+            raise UsageError(
+                f"There is no room for a mass at {spec.level} on the {spec.side}.",
+                code="hybrid_no_room",
+                remedy="Choose another level or side, or a larger mass.",
+            )
+        noise, noise_sd = resampled_noise(volume, anatomy, _shape(mask), rng)
+        noise *= _local_noise(quality, volume, site, noise_sd) / max(noise_sd, 1e-3)
+        hu[site.box] = _composed(hu[site.box], form, site, share, noise, volume.geometry.spacing_mm)
+        labels[site.box][mask] = number
+        described.append(
+            describe_mass(number, spec, form, share, mask, site, volume, anatomy, noise_sd=float(noise.std()))
+        )
+    names = {number: f"mass_{number}" for number in range(1, len(specs) + 1)}
+    truth = {
+        "research_use_only": "A real series with synthetic masses.",
+        "seed": seed,
+        "masses": described,
+    }
+    stored = np.clip(np.rint(hu), -1024, 3071).astype(np.int16)
+    stored = np.where(volume.hu < -1024, volume.hu, stored)
+    return Hybrid(replace(volume, hu=stored), LabelMap(labels, volume.geometry, names), truth)
+
+
+def _hu_of(spec: MassSpec, quality: ScanQuality) -> float:
+    return spec.hu + (spec.enhancement_hu if quality.contrast_state else 0.0)
+
+
+def _shape(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int]:
+    z, y, x = mask.shape
+    return (z, y, x)
+
+
+def _local_noise(quality: ScanQuality, volume: CTVolume, site: Site, sd: float) -> float:
+    """Return the noise that the scan has there: its map's where it was read, else that of the tiles."""
+    if quality.noise is None:
+        return sd
+    middle = np.array([(s.start + s.stop - 1) / 2 for s in site.box])
+    x, y, z = (float(v) for v in volume.geometry.to_lps(middle))
+    local = quality.noise.at((x, y, z)) or sd
+    return float(np.clip(local, sd / _UNEVEN, sd * _UNEVEN))  # bone in the block makes it read high
+
+
+def _composed(
+    hu: Field, form: Form, site: Site, share: Field, noise: Field, spacing_mm: tuple[float, float, float]
+) -> Field:
+    """Return the scan with the mass in it: pushed surroundings, and the mass over them.
+
+    Bone at the border keeps its share of every voxel; what it shared it with becomes mass.
+    """
+    pushed = _pushed(hu, form.distance, site.rigid, spacing_mm)
+    return np.asarray((1.0 - share) * pushed + share * (form.hu + noise), np.float32)
+
+
+def _pushed(hu: Field, distance: Field, rigid: Field, spacing_mm: tuple[float, float, float]) -> Field:
+    """Return HU displaced outwards from the mass: at its surface lies what was half its depth inside."""
+    depth = float(-distance.min())
+    most = min(0.45 * _PUSH_MM, 0.5 * depth)
+    fade = np.clip(1.0 - np.maximum(distance, 0.0) / _PUSH_MM, 0.0, 1.0) ** 2
+    held = ndimage.distance_transform_edt(rigid < 0.5, sampling=spacing_mm)
+    free = np.clip((held - 1.5) / _HELD_MM, 0.0, 1.0)
+    free = ndimage.gaussian_filter(np.where(hu < _AIR_HU, 0.0, free), [1.5 / s for s in spacing_mm])
+    along = np.gradient(distance, *spacing_mm)
+    length = np.maximum(np.sqrt(sum(g**2 for g in along)), 1e-3)
+    grid = np.indices(hu.shape, dtype=np.float32)
+    amount = most * fade * free
+    index = [g - amount * a / length / s for g, a, s in zip(grid, along, spacing_mm, strict=True)]
+    moved = ndimage.map_coordinates(hu, index, order=1, mode="nearest")
+    # Interpolation evens noise out: where nothing moves, the scan's own voxels stay.
+    still = np.clip(amount / 0.5, 0.0, 1.0)
+    return np.asarray(np.where((moved < _AIR_HU) | (hu < _AIR_HU), hu, hu + still * (moved - hu)), np.float32)
