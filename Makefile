@@ -15,7 +15,7 @@ help:
 	@echo "make test-integration  run the tests that need a fresh environment"
 	@echo "make lint              ruff, ruff format, mypy"
 	@echo "make docs              write the reference pages anew"
-	@echo "make validate          phantom validation (not built yet)"
+	@echo "make validate          long validation suites (hours); hybrids need PARASPINAL_DATA"
 	@echo "make benchmark         time the stages on a 512x512x600 phantom"
 
 $(INSTALLED): pyproject.toml
@@ -47,8 +47,12 @@ docs: $(INSTALLED)
 	$(BIN)/paraspinal schema --markdown > docs/results.md
 	$(BIN)/paraspinal schema config --markdown > docs/configuration.md
 
-validate:
-	@echo "There is no phantom validation yet; the tests compare phantoms with their truth (make test)." >&2; exit 2
+validate: $(INSTALLED)
+	$(BIN)/paraspinal validate phantom --jobs 2 --write docs/validation.md
+	@if [ -n "$$PARASPINAL_DATA" ]; then \
+		$(BIN)/paraspinal validate hybrid --jobs 2 --write docs/validation.md; \
+		$(BIN)/paraspinal validate untouched --write docs/validation.md; \
+	else echo "PARASPINAL_DATA is not set: no real series, no hybrid suite." >&2; fi
 
 benchmark: $(INSTALLED)
 	$(BIN)/python benchmarks/stages.py

@@ -49,6 +49,10 @@ if importlib.util.find_spec("paraspinal.cli.compare"):
     from paraspinal.cli.compare import compare_command
 
     app.command("compare")(compare_command)
+if importlib.util.find_spec("paraspinal.cli.validate"):
+    from paraspinal.cli.validate import validate_command
+
+    app.command("validate")(validate_command)
 
 
 @app.command("version")

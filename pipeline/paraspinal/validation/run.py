@@ -1,0 +1,174 @@
+"""Runs cases, each to a plain record; what was done is kept and not done again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paraspinal import __version__
+from paraspinal.analysis.clock import StageClock
+from paraspinal.analysis.outcome import decide_outcome
+from paraspinal.analysis.stages import Survey, measure_all, survey
+from paraspinal.anatomy import segment_anatomy
+from paraspinal.anatomy.types import Anatomy
+from paraspinal.config import Config, load_config
+from paraspinal.errors import ParaspinalError
+from paraspinal.loading import load_series
+from paraspinal.phantom import insert_masses, make_phantom
+from paraspinal.quality.types import ScanQuality
+from paraspinal.validation.draw import draw_masses
+from paraspinal.validation.score import Record, score_masses
+from paraspinal.validation.suites import Case
+from paraspinal.volume import CTVolume, LabelMap
+
+_LEVELS = (*(f"T{n}" for n in range(3, 13)), "L1", "L2")
+_SLAB_MM = 80.0  # a shorter scan holds no mass above 25 mm whole
+_SLAB_DIAMETER = (15.0, 25.0)
+
+
+def run_suite(
+    cases: Sequence[Case],
+    folder: Path,
+    *,
+    jobs: int = 1,
+    progress: Callable[[str], None] | None = None,
+) -> list[Record]:
+    """Run the cases and return their records; those that `folder` holds from this version are not run again.
+
+    Every record is appended to ``records.jsonl`` when its case ends, so that nothing is lost on interruption.
+    """
+    tell = progress or (lambda _: None)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "records.jsonl"
+    done = {r["key"]: r for r in _read(path) if r["version"] == __version__}
+    todo = [case for case in cases if _key(case) not in done]
+    if len(todo) < len(cases):
+        tell(f"{len(cases) - len(todo)} of {len(cases)} cases are in {path} already")
+    with path.open("a", encoding="utf-8") as file:
+        for k, record in enumerate(_run(todo, jobs), 1):
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            done[record["key"]] = record
+            tell(f"{k}/{len(todo)} {record['name']}: {_short(record)}")
+    return [done[_key(case)] for case in cases]
+
+
+def _run(cases: Sequence[Case], jobs: int) -> Iterator[Record]:
+    if jobs <= 1:
+        yield from map(run_case, cases)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(run_case, cases)
+
+
+def _key(case: Case) -> str:
+    return f"{case.name} seed {case.seed}"
+
+
+def _read(path: Path) -> list[Record]:
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except ValueError:  # a line that an interruption cut
+            continue
+    return records
+
+
+def _short(record: Record) -> str:
+    if "error" in record:
+        return f"error {record['error']}"
+    rows = [f"{r['state']} {r['diameter_mm']:.0f} mm IoU {r['iou']:.2f}" for r in record["masses"]]
+    return f"{'; '.join(rows) or 'no mass put in'}; others {len(record['others'])}; {record['outcome']}"
+
+
+def run_case(case: Case) -> Record:
+    """Make or load the scan of a case, analyse it as `analyze` does, and compare; errors are part of the record."""
+    begin = time.perf_counter()
+    record: Record = {
+        "key": _key(case),
+        "name": case.name,
+        "kind": case.kind,
+        "seed": case.seed,
+        "version": __version__,
+        "masses": [],
+        "others": [],
+        "outcome": "",
+    }
+    try:
+        volume, labels, truth = _scan_of(case)
+        record |= _analysed(volume, labels, truth)
+    except ParaspinalError as error:
+        record["error"] = error.code
+    record["seconds"] = round(time.perf_counter() - begin, 2)
+    return record
+
+
+def _scan_of(case: Case) -> tuple[CTVolume, LabelMap, list[dict[str, Any]]]:
+    if case.spec is not None:
+        made = make_phantom(case.spec)
+        return made.volume, made.masses, [_with_mean(mass) for mass in made.truth["masses"]]
+    assert case.series is not None
+    volume, anatomy, quality = _base(case.series)
+    if case.kind == "untouched":
+        return volume, LabelMap(np.zeros(volume.hu.shape, np.uint16), volume.geometry, {}), []
+    rng = np.random.default_rng([case.seed, 11])
+    short = volume.geometry.extent_mm[0] < _SLAB_MM
+    levels = [v.label for v in anatomy.vertebrae if v.label in _LEVELS and (short or not v.truncated)]
+    specs = draw_masses(rng, levels, diameter_mm=_SLAB_DIAMETER if short else case.diameter_mm)
+    hybrid = insert_masses(volume, anatomy, quality, specs, seed=case.seed)
+    return hybrid.volume, hybrid.masses, list(hybrid.truth["masses"])
+
+
+def _with_mean(mass: dict[str, Any]) -> dict[str, Any]:
+    """Return a phantom's mass with the mean of its core, which is its own HU where nothing lies inside."""
+    plain = not (mass["low_density_foci"] or mass["fat_foci"] or mass["calcifications"] or mass["rim_hu"])
+    return {**mass, "mean_hu": mass["hu"] if plain else None}
+
+
+@lru_cache(maxsize=1)
+def _base(path: Path) -> tuple[CTVolume, Anatomy, ScanQuality]:
+    """Return a series as it is, with its anatomy and quality: the cases of one series follow each other."""
+    volume = load_series(path).volume
+    scan = survey(volume, load_config("default"), StageClock(None))
+    return volume, segment_anatomy(volume) if scan.anatomy is None else scan.anatomy, scan.quality
+
+
+def _analysed(volume: CTVolume, labels: LabelMap, truth: list[dict[str, Any]]) -> Record:
+    config = load_config("default")
+    scan = survey(volume, config, StageClock(None))
+    begin = time.perf_counter()
+    measured = measure_all(scan, config)
+    measuring = time.perf_counter() - begin
+    rows, extra = score_masses(truth, labels, scan.search, measured.masses)
+    outcome, reason = _outcome(scan, config)
+    return {
+        "masses": rows,
+        "others": extra,
+        "outcome": outcome,
+        "reason": reason,
+        "measuring_s": round(measuring, 2),
+        "noise_hu": scan.quality.noise_sd_hu,
+        "slice_mm": volume.geometry.spacing_mm[0],
+    }
+
+
+def _outcome(scan: Survey, config: Config) -> tuple[str, str]:
+    return decide_outcome(
+        search=scan.search,
+        config=config,
+        spine_mm=scan.spine_mm,
+        failure=scan.failure,
+        uncertain_levels=[v.label for v in scan.anatomy.vertebrae if v.level_uncertain]
+        if scan.anatomy
+        else [],
+    )

@@ -1,0 +1,199 @@
+"""Suites, scoring and tables of `paraspinal validate`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anatomy_case import phantom, search
+from paraspinal.cli.main import run
+from paraspinal.errors import UsageError
+from paraspinal.phantom import PhantomSpec, preset
+from paraspinal.phantom.presets import fast
+from paraspinal.validation import Case, run_case, run_suite, suite_cases, summarise
+from paraspinal.validation.draw import draw_masses
+from paraspinal.validation.score import score_masses
+from paraspinal.validation.series import find_series
+from paraspinal.validation.summary import wilson
+
+
+def _row(**changes: Any) -> dict[str, Any]:
+    row = {
+        "side": "left",
+        "level": "T9",
+        "levels": ["T8", "T10"],
+        "volume_ml": 10.0,
+        "diameter_mm": 26.7,
+        "cut": False,
+        "margin": "well",
+        "state": "present",
+        "iou": 0.8,
+        "dice": 0.89,
+        "hit": True,
+        "confidence": 0.9,
+        "found_side": "left",
+        "found_levels": ["T8", "T10"],
+        "level_probability": 0.97,
+        "measured": {"volume_ml": {"status": "measured", "value": 11.0, "truth": 10.0, "u95": 1.5}},
+        "contents": {},
+    }
+    return row | changes
+
+
+def _record(
+    *rows: dict[str, Any], others: tuple[dict[str, Any], ...] = (), outcome: str = "mass"
+) -> dict[str, Any]:
+    return {"name": "case", "masses": list(rows), "others": list(others), "outcome": outcome}
+
+
+def test_wilson_is_that_of_the_textbook() -> None:
+    low, high = wilson(
+        81, 263
+    )  # Newcombe 1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<857::AID-SIM777>3.0.CO;2-E
+    assert low == pytest.approx(0.2553, abs=2e-4)
+    assert high == pytest.approx(0.3662, abs=2e-4)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=2e-4)
+
+
+def test_a_table_counts_what_was_found_and_what_not() -> None:
+    missed = _row(state="missed", iou=0.0, hit=False, explained=["psoas 12 mL (0.40)"])
+    for key in ("found_side", "found_levels", "confidence", "measured", "level_probability"):
+        missed.pop(key)
+    false = {"state": "present", "side": "right", "levels": ["T5", "T6"], "volume_ml": 3.0, "confidence": 0.8}
+    text = summarise(
+        [_record(_row()), _record(missed, outcome="no_mass"), _record(_row(), _row(), others=(false,))]
+    )
+    assert "| all | 3/4 = 75 %" in text.replace("%", " %").replace("  ", " ")
+    assert "`no_mass` although a mass is there: 1 (case)" in text
+    assert "psoas 1" in text
+    assert "present 0.33" in text
+    assert "| volume_ml (%) | 3 | +10.0 |" in text
+
+
+def test_intervals_that_do_not_hold_the_truth_are_counted() -> None:
+    narrow = {"volume_ml": {"status": "measured", "value": 12.0, "truth": 10.0, "u95": 0.5}}
+    text = summarise([_record(_row(), _row(), _row(measured=narrow))])
+    assert "2/3 = 67%" in text
+
+
+def test_false_candidates_lower_the_froc() -> None:
+    def false(confidence: float) -> dict[str, Any]:
+        return {
+            "state": "present",
+            "side": "left",
+            "levels": ["T4", "T4"],
+            "volume_ml": 1.0,
+            "confidence": confidence,
+        }
+
+    records = [_record(_row(confidence=0.7), others=(false(0.8),)) for _ in range(10)]
+    assert "| 0.5 | 0/10" in summarise(records)
+    assert "| 0.5 | 10/10" in summarise(
+        [_record(_row(confidence=0.9), others=(false(0.8),)) for _ in range(10)]
+    )
+
+
+def test_scoring_matches_masses_by_overlap() -> None:
+    made = phantom("emh")
+    truth = [{**m, "mean_hu": None} for m in made.truth["masses"]]
+    rows, extra = score_masses(truth, made.masses, search("emh"), {})
+    assert [r["hit"] for r in rows] == [True, True]
+    assert {r["found_side"] for r in rows} == {"left", "right"}
+    assert all(other["state"] == "indeterminate" for other in extra)
+    nothing = replace(search("emh"), masses=())
+    rows, _ = score_masses(truth, made.masses, nothing, {})
+    assert [r["state"] for r in rows] == ["missed", "missed"]
+
+
+def test_drawn_masses_keep_to_their_limits() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [m for _ in range(300) for m in draw_masses(rng, ["T5", "L1"], diameter_mm=(15.0, 80.0))]
+    across = np.array([2 * m.semi_axes_mm[0] for m in drawn])
+    assert across.min() >= 14.9
+    assert across.max() <= 80.1
+    assert (across < 35).mean() == pytest.approx(0.5, abs=0.1)  # even in the logarithm
+    assert {m.level for m in drawn} == {"T5", "L1"}
+    assert len({m.shape for m in drawn}) == 4
+
+
+def test_suites_are_seeded_and_named(tmp_path: Path) -> None:
+    a, b = suite_cases("phantom", count=3), suite_cases("phantom", count=3)
+    assert a == b
+    assert a[0] != suite_cases("phantom", count=1, seed=1)[0]
+    assert all(isinstance(case.spec, PhantomSpec) and case.spec.masses for case in a)
+    with pytest.raises(UsageError) as caught:
+        suite_cases("nothing")
+    assert caught.value.code == "suite_unknown"
+    with pytest.raises(UsageError) as caught:
+        suite_cases("hybrid")
+    assert caught.value.code == "suite_needs_series"
+    with pytest.raises(UsageError) as caught:
+        find_series(tmp_path)
+    assert caught.value.code == "validation_no_series"
+    (tmp_path / "ct" / "one").mkdir(parents=True)
+    (tmp_path / "ct" / "one" / "1.dcm").touch()
+    (tmp_path / "ct" / "README.md").touch()
+    assert [p.name for p in find_series(tmp_path)] == ["one"]
+
+
+def test_a_case_is_run_once_and_kept(tmp_path: Path) -> None:
+    case = Case("small", "phantom", 0, spec=fast(preset("emh")))
+    told: list[str] = []
+    (first,) = run_suite([case], tmp_path, progress=told.append)
+    assert "error" not in first
+    assert first["seconds"] > 0
+    with (tmp_path / "records.jsonl").open("a") as file:
+        file.write('{"cut off')
+    (again,) = run_suite([case], tmp_path, progress=told.append)
+    assert again == first
+    assert "already" in told[-1]
+
+
+def test_an_error_is_a_record(tmp_path: Path) -> None:
+    record = run_case(Case("none", "untouched", 0, series=tmp_path / "nowhere"))
+    assert record["error"]
+    assert "Not run" in summarise([record])
+
+
+def test_the_command_says_what_it_needs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PARASPINAL_DATA", raising=False)
+    assert run(["validate", "hybrid"]) == 2
+    assert "suite_needs_series" in capsys.readouterr().err
+    assert run(["validate", "everything"]) == 2
+    assert "suite_unknown" in capsys.readouterr().err
+
+
+def test_the_table_is_put_into_a_page_twice_without_growing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "v" / "phantom-0"
+    out.mkdir(parents=True)
+    (case,) = suite_cases("phantom", count=1)
+    kept = _record(_row()) | {
+        "key": f"{case.name} seed {case.seed}",
+        "version": __import__("paraspinal").__version__,
+    }
+    (out / "records.jsonl").write_text(json.dumps(kept) + "\n")
+    line = [
+        "validate",
+        "phantom",
+        "-n",
+        "1",
+        "-o",
+        str(tmp_path / "v"),
+        "--write",
+        str(tmp_path / "page.md"),
+        "-q",
+    ]
+    assert run(line) == 0
+    first = (tmp_path / "page.md").read_text()
+    assert run(line) == 0
+    assert (tmp_path / "page.md").read_text() == first
+    assert "seed 0, 1 cases" in first
