@@ -12,7 +12,7 @@ from anatomy_case import anatomy, phantom, search
 from paraspinal.anatomy import Vertebra, segment_anatomy
 from paraspinal.config import MassConfig
 from paraspinal.masses import MassSearch, find_masses
-from paraspinal.masses.explain import diaphragm_s, psoas_top_s
+from paraspinal.masses.heights import diaphragm_s, psoas_top_s
 from paraspinal.masses.search import _probabilities, _without
 from paraspinal.phantom import make_phantom
 from paraspinal.phantom.presets import single_mass

@@ -543,14 +543,15 @@ class MassConfig(_Section):
     soft_hu: tuple[float, float] = setting(
         (-35.0, 150.0), "HU of what may be a mass on the working grid; enhanced kidney and vessels lie above"
     )
-    opening_mm: float = setting(4.5, "half thickness below which tissue is no candidate", gt=0)
+    opening_mm: float = setting(3.0, "half thickness below which tissue is no candidate", gt=0)
+    lumbar_opening_mm: float = setting(4.5, "the same where psoas lies, whose slips pass for masses", gt=0)
     aortic_wall_mm: float = setting(3.0, "aortic wall and its partial volume", ge=0)
     marker_window_voxels: int = setting(7, "window of local maxima of depth, working voxels", ge=3)
     merge_neck: float = setting(
         0.8, "necks wider than this share of the thinner part do not divide", gt=0, le=1
     )
     merge_hu: float = setting(16.0, "parts that differ more in HU are not one region", gt=0)
-    min_radius_mm: float = setting(5.5, "smallest inscribed sphere of a candidate", gt=0)
+    min_radius_mm: float = setting(4.3, "smallest inscribed sphere of a candidate", gt=0)
     min_zone_share: float = setting(0.55, "share of a candidate inside the compartment", gt=0, le=1)
     max_gap_mm: float = setting(7.0, "a candidate lies this close to column or rib neck", gt=0)
     fluid_hu: tuple[float, float] = setting((-15.0, 32.0), "mean HU of pleural fluid")
@@ -583,12 +584,29 @@ class MassConfig(_Section):
     )
     near_column_mm: float = setting(25.0, "coverage counts the compartment this close to the column", gt=0)
     psoas_sure_ratio: float = setting(1.7, "a psoas so much thicker than the other holds a mass", gt=1)
+    apex_mm: float = setting(4.0, "the compartment ends this far above the top of the lung", ge=0)
+    small_radius_mm: float = setting(7.0, "thinner candidates are judged more strictly", gt=0)
+    small_outline: float = setting(
+        0.5, "less outline by lung or fat encloses a thin candidate in bone or muscle", ge=0, le=1
+    )
+    small_outline_rise: float = setting(0.075, "growth of that share per millimetre of thinness", ge=0)
+    small_gap_mm: float = setting(4.0, "a thin candidate lies this close to the column", gt=0)
+    foramen_side_mm: float = setting(26.0, "a thin candidate so close to the midline")
+    foramen_ahead_mm: float = setting(5.0, "and not farther in front is tissue of the foramen")
+    psoas_radius_mm: float = setting(11.0, "no psoas is thicker at its upper end", gt=0)
+    psoas_sure_excess: float = setting(
+        1.3, "what exceeds that limit so many times is surely more than psoas", gt=1
+    )
+    psoas_widens: float = setting(0.16, "and it widens by so much per millimetre below", ge=0)
     lumbar_min_radius_mm: float = setting(9.5, "smallest candidate beside psoas", gt=0)
     like_hu: float = setting(
         7.0, "an organ that differs less cannot be told from a candidate by density", gt=0
     )
     part_neck: float = setting(
         1.25, "a region joined by a neck wider than this is part of its neighbour", gt=0
+    )
+    organ_part: float = setting(
+        0.2, "what was segmented as an organ by this share, and has its density, may be all organ", gt=0, le=1
     )
     unlike_hu: float = setting(
         5.0, "smallest difference from the rest of an organ that gives tissue back", gt=0

@@ -7,7 +7,9 @@ that one organ or one mass is one region.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,7 @@ from paraspinal.anatomy.morphology import dilate, distance_inside, opened
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
 from paraspinal.masses.compartments import Compartments
+from paraspinal.masses.heights import psoas_top_s
 from paraspinal.volume import BoolArray, Spacing
 
 Labels = npt.NDArray[np.int32]
@@ -39,20 +42,38 @@ def soft_regions(anatomy: Anatomy, places: Compartments, *, config: MassConfig) 
     where, spacing = anatomy.spine, anatomy.geometry.spacing_mm
     hu = anatomy.hu[where.box]
     smooth = ndimage.gaussian_filter(np.clip(hu, -300, 300), 1.0)
-    soft = (hu > config.soft_hu[0]) & (smooth < config.soft_hu[1]) & places.search
+    soft = _soft(hu, smooth, anatomy.mask("bone")[where.box], config=config) & places.search
     soft &= ~_known(anatomy, places, config=config)
-    thick = opened(soft, config.opening_mm, spacing)
-    depth = ndimage.gaussian_filter(distance_inside(thick, spacing), 1.0)
+    lumbar = where.s < psoas_top_s(anatomy)
+    thick = np.where(
+        lumbar, opened(soft, config.lumbar_opening_mm, spacing), opened(soft, config.opening_mm, spacing)
+    )
+    inside = distance_inside(thick, spacing)
+    depth = ndimage.gaussian_filter(inside, 1.0)
     markers = _markers(depth, thick, config=config)
     basins = watershed(-depth, markers, mask=thick).astype(np.int32)
     merged = _merge_alike(basins, depth, smooth, anatomy.geometry.voxel_ml, config=config)
     peak = np.zeros(int(merged.max()) + 1)
-    np.maximum.at(peak, merged.ravel(), depth.ravel())
+    np.maximum.at(peak, merged.ravel(), inside.ravel())
     return SoftRegions(merged, peak)
 
 
+def _soft(
+    hu: npt.NDArray[np.float32], smooth: npt.NDArray[np.float32], bone: BoolArray, *, config: MassConfig
+) -> BoolArray:
+    """Soft tissue, up to bone.
+
+    Bright tissue is told from noise by its surroundings' mean; beside bone that mean is the bone's.
+    """
+    beside_bone = ndimage.binary_dilation(bone, iterations=2) & ~bone
+    soft = (hu > config.soft_hu[0]) & (
+        (smooth < config.soft_hu[1]) | (beside_bone & (hu < config.soft_hu[1]))
+    )
+    return np.asarray(soft)
+
+
 def _known(anatomy: Anatomy, places: Compartments, *, config: MassConfig) -> BoolArray:
-    """Aerated lung, aorta, liver and spleen, in the box.
+    """Aerated lung, aorta, crura, liver, spleen and kidneys, in the box.
 
     A mass of like density that touches an organ is easily taken into it. What bulges from an organ into the
     compartment and is no wider than ``organ_bulge_mm``, and what in the compartment differs from the rest of the
@@ -61,8 +82,10 @@ def _known(anatomy: Anatomy, places: Compartments, *, config: MassConfig) -> Boo
     box, spacing = anatomy.spine.box, anatomy.geometry.spacing_mm
     known = anatomy.mask("lungs")[box] & (anatomy.hu[box] < config.soft_hu[0])
     known |= dilate(anatomy.mask("aorta")[box], config.aortic_wall_mm, spacing)
-    for name in ("liver", "spleen"):
-        organ = anatomy.mask(name)[box]
+    if "crura" in anatomy.masks:
+        known |= anatomy.masks["crura"][box]
+    for name in ("liver", "spleen", "kidney_left", "kidney_right"):
+        organ = anatomy.mask(name)[box] if name in anatomy.masks else np.zeros(known.shape, bool)
         if organ.any():
             bulge = ~opened(organ, config.organ_bulge_mm, spacing)
             unlike = _unlike_rest(organ, anatomy.hu[box], spacing, config=config)
@@ -144,4 +167,44 @@ def _merge_alike(
 def _find(root: npt.NDArray[np.int64], k: int) -> int:
     while root[k] != k:
         k = int(root[k])
+    return k
+
+
+class _Described(Protocol):
+    @property
+    def label(self) -> int: ...
+    @property
+    def mean_hu(self) -> float: ...
+
+
+def join_touching(
+    regions: SoftRegions, candidates: Sequence[_Described], *, config: MassConfig
+) -> tuple[SoftRegions, set[int]]:
+    """Join candidates that touch and differ by less than `merge_hu`; also return the labels that grew by it."""
+    mean = {c.label: c.mean_hu for c in candidates}
+    root = {label: label for label in mean}
+    boxes = ndimage.find_objects(regions.labels)
+    for label in mean:
+        grown = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in boxes[label - 1])
+        here = regions.labels[grown]
+        around = np.unique(here[ndimage.binary_dilation(here == label) & (here != label)])
+        for other in map(int, around):
+            if other in mean and abs(mean[other] - mean[label]) < config.merge_hu:
+                a, b = sorted((_root(root, label), _root(root, other)))
+                root[b] = a
+    final = {label: _root(root, label) for label in mean}
+    names = {a for label, a in final.items() if a != label}
+    if not names:
+        return regions, set()
+    table = np.arange(len(regions.radius_mm), dtype=np.int32)
+    radius = regions.radius_mm.copy()
+    for label, a in final.items():
+        table[label] = a
+        radius[a] = max(radius[a], radius[label])
+    return SoftRegions(table[regions.labels], radius), names
+
+
+def _root(root: dict[int, int], k: int) -> int:
+    while root[k] != k:
+        k = root[k]
     return k

@@ -12,6 +12,9 @@ from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
 from paraspinal.volume import BoolArray
 
+_LEAST_LUNG_VOXELS = 500
+_LIKELY = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Compartments:
@@ -50,10 +53,32 @@ def paravertebral_compartments(anatomy: Anatomy, *, config: MassConfig) -> Compa
     search = inner & ~solid & anatomy.mask("body")[where.box]
     zone = search & (lateral < config.lateral_mm) & (where.anterior < front + config.anterior_mm)
     zone &= (where.s > max(0.0, _lowest_s(anatomy))) & (where.s < anatomy.spine_length_mm)
+    zone &= where.s < _highest_s(anatomy)
+    for side in (where.left > 0, where.left <= 0):
+        zone &= ~side | (where.s < _apex_s(anatomy, side, config=config))
     return Compartments(zone, search, to_column, front)
+
+
+def _highest_s(anatomy: Anatomy) -> float:
+    """Arc length of the top of T1, above which lies the neck; infinite where it is not in view."""
+    tops = [
+        v.s_mm + 0.5 * abs(v.top_mm - v.bottom_mm)
+        for v in anatomy.vertebrae
+        if v.label == "T1" and v.confidence >= _LIKELY
+    ]
+    return max(tops, default=np.inf)
 
 
 def _lowest_s(anatomy: Anatomy) -> float:
     """Arc length of the middle of the L5–S1 disc: the compartment ends there."""
-    ends = [v.s_mm for v in anatomy.vertebrae if v.label in ("L5", "S1") and v.confidence >= 0.5]
+    ends = [v.s_mm for v in anatomy.vertebrae if v.label in ("L5", "S1") and v.confidence >= _LIKELY]
     return float(np.mean(ends)) if len(ends) == 2 else 0.0
+
+
+def _apex_s(anatomy: Anatomy, side: BoolArray, *, config: MassConfig) -> float:
+    """Arc length of the top of a lung beside the spine, above which the neck begins; infinite without lung."""
+    where = anatomy.spine
+    beside = anatomy.mask("lungs")[where.box] & side & (np.abs(where.left) < config.lateral_mm)
+    if np.count_nonzero(beside) < _LEAST_LUNG_VOXELS:
+        return np.inf
+    return float(np.percentile(where.s[beside], 99.5)) + config.apex_mm

@@ -12,7 +12,7 @@ from paraspinal.anatomy.morphology import distance_inside
 from paraspinal.anatomy.types import Anatomy, Vertebra
 from paraspinal.config import MassConfig
 from paraspinal.masses.compartments import Compartments
-from paraspinal.masses.explain import psoas_top_s
+from paraspinal.masses.heights import psoas_top_s
 from paraspinal.masses.noise import noise_beside_spine
 from paraspinal.result import Coverage, Side
 from paraspinal.volume import BoolArray, CTVolume
@@ -118,9 +118,10 @@ def _detectable_mm(volume: CTVolume, anatomy: Anatomy, *, config: MassConfig) ->
     working grid, what a thick slice averages away beyond that, and what noise frays from the border.
     """
     spacing = max(anatomy.geometry.spacing_mm)
-    radius = np.where(
-        anatomy.spine.s < psoas_top_s(anatomy), config.lumbar_min_radius_mm, config.min_radius_mm
-    )
+    below = psoas_top_s(anatomy) - anatomy.spine.s
+    # A mass within psoas is told from it where both together are thicker than a psoas can be.
+    thickest = np.maximum(config.lumbar_min_radius_mm, config.psoas_radius_mm + config.psoas_widens * below)
+    radius = np.where(below > 0.0, thickest, config.min_radius_mm)
     slice_mm = max(0.0, volume.effective_slice_mm - spacing)
     noise = np.nan_to_num(noise_beside_spine(anatomy, config=config))
     return np.asarray(

@@ -6,6 +6,7 @@ it away. What no rule explains is a candidate.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,10 @@ from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
 from paraspinal.masses.candidates import SoftRegions
 from paraspinal.masses.compartments import Compartments
+from paraspinal.masses.heights import diaphragm_s, psoas_top_s
 
+_ORGANS = ("liver", "spleen", "kidney_left", "kidney_right")
+_IN_FRONT_MM = 30.0  # oesophagus, azygos, cava lie this close to the midline before the column
 _BELOW_L1_MM = 26.0  # from the top of the psoas to L2, below which it is thick
 
 
@@ -26,10 +30,11 @@ class RegionFacts:
     """Facts of one soft region; lengths in mm, in spine coordinates.
 
     ``zone_share``: share of its volume inside the compartment. ``gap_mm``: distance to the vertebral column.
+    ``psoas_limit_mm``: no psoas is thicker where it is thickest.
     ``far_share``: share farther than the compartment to the side. ``outline_share``: share of its surface that
     borders on lung or fat. ``mirror_share``: share of it whose mirror image across the spine is soft
     tissue, too, and ``mirror_radius_mm`` how thick that tissue is there.
-    ``organ``: the organ it was segmented as.
+    ``organ``: the organ it was segmented as; ``like_organ``: a good part of it was, and its HU are that organ's.
     ``lumbar``: below the upper end of psoas, by the likeliest names; ``lumbar_probability``: by all names.
     ``joined_neck``: width of its widest contact with other soft tissue of like HU, relative to its own radius.
     """
@@ -42,6 +47,7 @@ class RegionFacts:
     far_share: float
     s_mm: float
     s_range_mm: tuple[float, float]
+    psoas_limit_mm: float
     anterior_mm: float
     left_mm: float
     mean_hu: float
@@ -49,6 +55,7 @@ class RegionFacts:
     mirror_share: float
     mirror_radius_mm: float
     organ: str | None
+    like_organ: bool
     joined_neck: float
     lumbar: bool
     deep_lumbar: bool
@@ -56,9 +63,14 @@ class RegionFacts:
 
 
 def describe_regions(
-    regions: SoftRegions, anatomy: Anatomy, places: Compartments, *, config: MassConfig
+    regions: SoftRegions,
+    anatomy: Anatomy,
+    places: Compartments,
+    *,
+    config: MassConfig,
+    only: Collection[int] | None = None,
 ) -> list[RegionFacts]:
-    """Describe every region that reaches into the compartment and is thick enough to be a mass."""
+    """Describe every region (or `only` some) that reaches into the compartment and is thick enough to be a mass."""
     where = anatomy.spine
     inside = np.bincount(regions.labels[places.zone], minlength=len(regions.radius_mm))
     dark = (anatomy.hu[where.box] < config.outline_hu) | anatomy.mask("lungs")[where.box]
@@ -66,10 +78,13 @@ def describe_regions(
     levels = _tissue_levels(regions, anatomy)
     depth = distance_inside(np.isfinite(levels), anatomy.geometry.spacing_mm)
     psoas = psoas_top_s(anatomy)
+    inside_mm = distance_inside(regions.labels > 0, anatomy.geometry.spacing_mm)
     out = []
     boxes = ndimage.find_objects(regions.labels)
     for label, box in enumerate(boxes, start=1):
-        if box is None or inside[label] < 10 or regions.radius_mm[label] < config.min_radius_mm:
+        if box is None or (only is not None and label not in only):
+            continue
+        if inside[label] < 10 or regions.radius_mm[label] < config.min_radius_mm:
             continue
         member = regions.labels[box] == label
         rim = member & ~ndimage.binary_erosion(member)
@@ -86,6 +101,8 @@ def describe_regions(
                 far_share=float((np.abs(left) > config.lateral_mm).mean()),
                 s_mm=float(s.mean()),
                 s_range_mm=(float(np.percentile(s, 1)), float(np.percentile(s, 99))),
+                psoas_limit_mm=config.psoas_radius_mm
+                + config.psoas_widens * max(0.0, psoas - float(s[np.argmax(inside_mm[box][member])])),
                 anterior_mm=float(where.anterior[box][member].mean()),
                 left_mm=float(left.mean()),
                 mean_hu=float(anatomy.hu[where.box][box][member].mean()),
@@ -93,6 +110,7 @@ def describe_regions(
                 mirror_share=mirror_share,
                 mirror_radius_mm=mirror_radius,
                 organ=_organ_of(label, box, regions, anatomy),
+                like_organ=_like_organ(label, box, regions, anatomy, config=config),
                 joined_neck=_widest_neck(label, box, regions, depth, levels, config=config),
                 lumbar=float(s.mean()) < psoas,
                 deep_lumbar=float(s.mean()) < psoas - _BELOW_L1_MM,
@@ -119,10 +137,21 @@ def explain(
         return _larger_structure(facts, anatomy, config=config)
     if facts.gap_mm > config.max_gap_mm:
         return _beside(facts, anatomy)
+    if facts.radius_mm < config.small_radius_mm:
+        thinner = config.small_radius_mm - facts.radius_mm
+        enclosed = facts.outline_share < config.small_outline + config.small_outline_rise * thinner
+        if (
+            enclosed
+            and facts.anterior_mm < config.foramen_ahead_mm
+            and abs(facts.left_mm) < config.foramen_side_mm
+        ):
+            return Explanation("muscle", "root, vessels and joint tissue at the foramen", 0.5)
+        if facts.gap_mm > config.small_gap_mm:
+            return _beside(facts, anatomy)
     limit = config.part_neck if facts.organ is None else config.organ_part_neck
     if facts.joined_neck > limit:
         return _part_of_neighbour(facts, anatomy)
-    in_front = facts.anterior_mm > places.front_mm - 2.0 and abs(facts.left_mm) < 24.0
+    in_front = facts.anterior_mm > places.front_mm - 2.0 and abs(facts.left_mm) < _IN_FRONT_MM
     if in_front:
         return Explanation("oesophagus", "prevertebral structure (oesophagus, azygos or cava)", 0.7)
     return _muscle(facts, anatomy, config=config)
@@ -175,6 +204,9 @@ def _muscle(facts: RegionFacts, anatomy: Anatomy, *, config: MassConfig) -> Expl
     """Psoas: beside lumbar vertebrae, and there is as much of it on the other side."""
     if facts.s_mm > psoas_top_s(anatomy):
         return None
+    # Masses on both sides match each other: no psoas is thicker than its level allows.
+    if facts.radius_mm > facts.psoas_limit_mm:
+        return None
     like_other_side = facts.radius_mm < config.psoas_ratio * facts.mirror_radius_mm
     if facts.mirror_share > config.psoas_mirror_share and like_other_side:
         if facts.lumbar_probability <= 1.0 - config.maybe_lumbar:
@@ -192,6 +224,22 @@ def _organ_of(label: int, box: tuple[slice, ...], regions: SoftRegions, anatomy:
         if float(anatomy.mask(name)[anatomy.spine.box][box][member].mean()) > 0.5:
             return name
     return None
+
+
+def _like_organ(
+    label: int, box: tuple[slice, ...], regions: SoftRegions, anatomy: Anatomy, *, config: MassConfig
+) -> bool:
+    """Tell whether a part of a region was segmented as an organ of the same density: perhaps it all is that organ."""
+    member = regions.labels[box] == label
+    hu = anatomy.hu[anatomy.spine.box]
+    for name in _ORGANS:
+        mask = anatomy.mask(name) if name in anatomy.masks else None
+        if mask is None or float(mask[anatomy.spine.box][box][member].mean()) < config.organ_part:
+            continue
+        step = float(hu[box][member].mean()) - float(np.median(anatomy.hu[mask]))
+        if abs(step) < config.merge_hu:
+            return True
+    return False
 
 
 def _tissue_levels(regions: SoftRegions, anatomy: Anatomy) -> npt.NDArray[np.float32]:
@@ -250,41 +298,9 @@ def _mirror(
     return float(soft.mean()), float(depth[z[soft], y[soft], mirror[soft]].max())
 
 
-def _level_s(anatomy: Anatomy, label: str) -> float | None:
-    for vertebra in anatomy.vertebrae:
-        if vertebra.label == label:
-            return vertebra.s_mm
-    return None
-
-
-def diaphragm_s(anatomy: Anatomy) -> float:
-    """Arc length above which the space beside the spine is thoracic.
-
-    T12, or the lowest aerated lung where that reaches lower: fluid and collapse lift the lung's end, but not the
-    diaphragm's insertion. Without T12 a spine of thoracic vertebrae lies above it, one of lumbar vertebrae below.
-    """
-    where = anatomy.spine
-    level = _level_s(anatomy, "T12")
-    if level is None:
-        level = -np.inf if any(v.label.startswith("T") for v in anatomy.vertebrae) else np.inf
-    beside = anatomy.mask("lungs")[where.box] & (np.abs(where.left) < 70.0) & (np.abs(where.anterior) < 35.0)
-    if int(beside.sum()) > 200:
-        level = min(level, float(np.percentile(where.s[beside], 1)))
-    return float(level)
-
-
 def _lumbar_probability(anatomy: Anatomy, s: float) -> float:
     """Probability that the vertebra at arc length `s` is a lumbar or sacral one, over all namings."""
     nearest = min(anatomy.vertebrae, key=lambda v: abs(v.s_mm - s), default=None)
     if nearest is None:
         return 0.5
     return float(sum(p for label, p in nearest.label_probabilities.items() if label[0] in "LS"))
-
-
-def psoas_top_s(anatomy: Anatomy) -> float:
-    """Arc length of the upper end of psoas: the middle of L1, or the top of the highest lumbar vertebra seen."""
-    level = _level_s(anatomy, "L1")
-    if level is not None:
-        return level + 12.0
-    tops = [v.s_mm + 0.5 * abs(v.top_mm - v.bottom_mm) for v in anatomy.vertebrae if v.label[0] == "L"]
-    return max(tops, default=-np.inf)

@@ -11,7 +11,8 @@ from paraspinal.anatomy.morphology import dilate, keep_larger
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
 from paraspinal.masses.candidates import SoftRegions
-from paraspinal.masses.explain import Explanation, RegionFacts, diaphragm_s
+from paraspinal.masses.explain import Explanation, RegionFacts
+from paraspinal.masses.heights import diaphragm_s
 from paraspinal.masses.noise import noise_beside_spine
 from paraspinal.volume import BoolArray, CTVolume
 

@@ -12,7 +12,7 @@ from paraspinal.anatomy.morphology import dilate, largest
 from paraspinal.anatomy.types import Anatomy, Vertebra
 from paraspinal.config import MassConfig
 from paraspinal.masses.borders import native_region
-from paraspinal.masses.candidates import SoftRegions, soft_regions
+from paraspinal.masses.candidates import SoftRegions, join_touching, soft_regions
 from paraspinal.masses.compartments import Compartments, paravertebral_compartments
 from paraspinal.masses.coverage import assess_coverage
 from paraspinal.masses.explain import Explanation, RegionFacts, describe_regions, explain
@@ -21,6 +21,7 @@ from paraspinal.masses.types import Mass, MassSearch
 from paraspinal.result import ExplainedAway, Side
 from paraspinal.volume import BoolArray, CTVolume, Region
 
+Verdict = tuple[RegionFacts, Explanation | None]
 _SUREST = 0.95  # no rule of ours is surer than this (engineering default)
 
 
@@ -35,8 +36,7 @@ def find_masses(volume: CTVolume, anatomy: Anatomy, *, config: MassConfig | None
     config = config or MassConfig()
     places = paravertebral_compartments(anatomy, config=config)
     regions = soft_regions(anatomy, places, config=config)
-    facts = describe_regions(regions, anatomy, places, config=config)
-    verdicts = [(f, explain(f, anatomy, places, config=config)) for f in facts]
+    regions, verdicts = judge_regions(regions, anatomy, places, config=config)
     hidden = hidden_tissue(volume, anatomy, regions, verdicts, config=config)
     masses = _masses(volume, anatomy, places, regions, [f for f, e in verdicts if e is None], config=config)
     return MassSearch(
@@ -44,6 +44,21 @@ def find_masses(volume: CTVolume, anatomy: Anatomy, *, config: MassConfig | None
         explained_away=tuple(_record(f, e, regions, anatomy) for f, e in verdicts if e is not None),
         coverage=assess_coverage(volume, anatomy, places, hidden, config=config),
     )
+
+
+def judge_regions(
+    regions: SoftRegions, anatomy: Anatomy, places: Compartments, *, config: MassConfig
+) -> tuple[SoftRegions, list[Verdict]]:
+    """Explain every region; candidates that touch and are alike are parts of one mass (a dumb-bell has a waist)."""
+    facts = describe_regions(regions, anatomy, places, config=config)
+    verdicts = [(f, explain(f, anatomy, places, config=config)) for f in facts]
+    joined, names = join_touching(regions, [f for f, why in verdicts if why is None], config=config)
+    if not names:
+        return regions, verdicts
+    again = describe_regions(joined, anatomy, places, config=config, only=names)
+    gone = {f.label for f, why in verdicts if why is None and not (joined.labels == f.label).any()} | names
+    kept = [(f, why) for f, why in verdicts if f.label not in gone]
+    return joined, [*kept, *((f, explain(f, anatomy, places, config=config)) for f in again)]
 
 
 def _record(facts: RegionFacts, why: Explanation, regions: SoftRegions, anatomy: Anatomy) -> ExplainedAway:
@@ -172,10 +187,11 @@ def _confidence(facts: RegionFacts, *, config: MassConfig) -> float:
     # Where a level's name is uncertain the doubts of the chest and of the loin both hold.
     maybe_thoracic = not facts.lumbar or facts.lumbar_probability <= 1.0 - config.maybe_lumbar
     maybe_psoas = facts.deep_lumbar or (not facts.lumbar and facts.lumbar_probability >= config.maybe_lumbar)
-    joined = maybe_thoracic and facts.joined_neck > config.joined_neck
+    joined = facts.like_organ or (maybe_thoracic and facts.joined_neck > config.joined_neck)
     thicker = facts.radius_mm / max(facts.mirror_radius_mm, 1e-6)
     doubtful = facts.mirror_share > config.lumbar_mirror_doubt and thicker < config.psoas_sure_ratio
-    asymmetric = maybe_psoas and doubtful
+    too_thick = facts.radius_mm > config.psoas_sure_excess * facts.psoas_limit_mm
+    asymmetric = maybe_psoas and doubtful and not too_thick
     inside = np.clip((facts.zone_share - config.min_zone_share) / (0.95 - config.min_zone_share), 0.0, 1.0)
     outlined = np.clip(facts.outline_share / 0.3, 0.0, 1.0)
     score = float((thick + inside + outlined) / 3.0)

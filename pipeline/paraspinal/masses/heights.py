@@ -1,0 +1,39 @@
+"""Heights along the spine that part chest, abdomen and loin."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from paraspinal.anatomy.types import Anatomy
+
+
+def _level_s(anatomy: Anatomy, label: str) -> float | None:
+    for vertebra in anatomy.vertebrae:
+        if vertebra.label == label:
+            return vertebra.s_mm
+    return None
+
+
+def diaphragm_s(anatomy: Anatomy) -> float:
+    """Arc length above which the space beside the spine is thoracic.
+
+    T12, or the lowest aerated lung where that reaches lower: fluid and collapse lift the lung's end, but not the
+    diaphragm's insertion. Without T12 a spine of thoracic vertebrae lies above it, one of lumbar vertebrae below.
+    """
+    where = anatomy.spine
+    level = _level_s(anatomy, "T12")
+    if level is None:
+        level = -np.inf if any(v.label.startswith("T") for v in anatomy.vertebrae) else np.inf
+    beside = anatomy.mask("lungs")[where.box] & (np.abs(where.left) < 70.0) & (np.abs(where.anterior) < 35.0)
+    if int(beside.sum()) > 200:
+        level = min(level, float(np.percentile(where.s[beside], 1)))
+    return float(level)
+
+
+def psoas_top_s(anatomy: Anatomy) -> float:
+    """Arc length of the upper end of psoas: the middle of L1, or the top of the highest lumbar vertebra seen."""
+    level = _level_s(anatomy, "L1")
+    if level is not None:
+        return level + 12.0
+    tops = [v.s_mm + 0.5 * abs(v.top_mm - v.bottom_mm) for v in anatomy.vertebrae if v.label[0] == "L"]
+    return max(tops, default=-np.inf)
