@@ -553,6 +553,9 @@ class MassConfig(_Section):
     merge_hu: float = setting(16.0, "parts that differ more in HU are not one region", gt=0)
     min_radius_mm: float = setting(4.3, "smallest inscribed sphere of a candidate", gt=0)
     min_zone_share: float = setting(0.55, "share of a candidate inside the compartment", gt=0, le=1)
+    tail_share: float = setting(
+        0.5, "what is thinner than this share of a candidate's radius hangs on it", ge=0, le=1
+    )
     max_gap_mm: float = setting(7.0, "a candidate lies this close to column or rib neck", gt=0)
     fluid_hu: tuple[float, float] = setting((-15.0, 32.0), "mean HU of pleural fluid")
     psoas_mirror_share: float = setting(0.5, "psoas is matched by soft tissue on the other side", gt=0, le=1)

@@ -170,6 +170,12 @@ def _find(root: npt.NDArray[np.int64], k: int) -> int:
     return k
 
 
+def without_tails(part: BoolArray, radius_mm: float, spacing: Spacing, *, config: MassConfig) -> BoolArray:
+    """Return a candidate without what is much thinner than itself: vessels and muscle slips that hang on it."""
+    core = opened(part, config.tail_share * radius_mm, spacing)
+    return part & dilate(core, max(spacing), spacing) if core.any() else part
+
+
 class _Described(Protocol):
     @property
     def label(self) -> int: ...

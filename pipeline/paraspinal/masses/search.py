@@ -12,7 +12,7 @@ from paraspinal.anatomy.morphology import dilate, largest
 from paraspinal.anatomy.types import Anatomy, Vertebra
 from paraspinal.config import MassConfig
 from paraspinal.masses.borders import native_region
-from paraspinal.masses.candidates import SoftRegions, join_touching, soft_regions
+from paraspinal.masses.candidates import SoftRegions, join_touching, soft_regions, without_tails
 from paraspinal.masses.compartments import Compartments, paravertebral_compartments
 from paraspinal.masses.coverage import assess_coverage
 from paraspinal.masses.explain import Explanation, RegionFacts, describe_regions, explain
@@ -93,7 +93,9 @@ def _masses(
     # Chest wall and muscle look like a mass; of what the search space leaves out only the rim at bone may be one.
     outside = ~dilate(places.search, 2.0, anatomy.geometry.spacing_mm)
     for facts in sorted(candidates, key=lambda f: -f.volume_ml):
-        part = regions.labels == facts.label
+        part = without_tails(
+            regions.labels == facts.label, facts.radius_mm, anatomy.geometry.spacing_mm, config=config
+        )
         coarse = _whole(part, anatomy).full(anatomy.geometry.shape)
         blocked = anatomy.mask("column") | anatomy.mask("canal") | anatomy.mask("aorta")
         blocked[anatomy.spine.box] |= ((regions.labels > 0) & ~part) | outside
