@@ -602,6 +602,15 @@ class MassConfig(_Section):
     )
     psoas_widens: float = setting(0.16, "and it widens by so much per millimetre below", ge=0)
     lumbar_min_radius_mm: float = setting(9.5, "smallest candidate beside psoas", gt=0)
+    lump_sigma_mm: float = setting(3.5, "Gaussian over which density within psoas is averaged", gt=0)
+    lump_step_hu: float = setting(8.0, "smallest difference from psoas of a lump within it", gt=0)
+    lump_step_spreads: float = setting(2.5, "and that many robust SDs of psoas's own averages", gt=0)
+    lump_min_radius_mm: float = setting(4.8, "smallest inscribed sphere of a lump within psoas", gt=0)
+    lump_uneven: float = setting(
+        1.3, "a dark lump whose SD exceeds psoas's so many times is muscle with fat", gt=1
+    )
+    lump_above_psoas_mm: float = setting(10.0, "lumps are sought so far above psoas's upper end", ge=0)
+    lump_grows_mm: float = setting(6.0, "a lump's border lies this close to its sure part", gt=0)
     like_hu: float = setting(
         7.0, "an organ that differs less cannot be told from a candidate by density", gt=0
     )

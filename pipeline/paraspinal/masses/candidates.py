@@ -8,7 +8,7 @@ that one organ or one mass is one region.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
 from paraspinal.masses.compartments import Compartments
 from paraspinal.masses.heights import psoas_top_s
+from paraspinal.masses.muscle import lumps_in_muscle
 from paraspinal.volume import BoolArray, Spacing
 
 Labels = npt.NDArray[np.int32]
@@ -30,11 +31,16 @@ Labels = npt.NDArray[np.int32]
 class SoftRegions:
     """Compact regions of soft tissue in the box of the spine coordinates.
 
-    ``labels`` numbers them (0: none); ``radius_mm`` is the radius of the largest sphere inside each (index 0 unused).
+    ``labels`` numbers them (0: none); ``radius_mm`` is the radius of the largest sphere inside each and ``step_hu``
+    its difference from the muscle around it, whose density is ``muscle_hu``; 0 for what is no lump within muscle
+    (index 0 unused). ``soft`` is all soft tissue that was parted.
     """
 
     labels: Labels
     radius_mm: npt.NDArray[np.float64]
+    step_hu: npt.NDArray[np.float64]
+    muscle_hu: float
+    soft: BoolArray
 
 
 def soft_regions(anatomy: Anatomy, places: Compartments, *, config: MassConfig) -> SoftRegions:
@@ -44,18 +50,25 @@ def soft_regions(anatomy: Anatomy, places: Compartments, *, config: MassConfig) 
     smooth = ndimage.gaussian_filter(np.clip(hu, -300, 300), 1.0)
     soft = _soft(hu, smooth, anatomy.mask("bone")[where.box], config=config) & places.search
     soft &= ~_known(anatomy, places, config=config)
+    lumps = lumps_in_muscle(anatomy, places, soft, config=config)
+    lump = lumps.labels > 0
+    rest = soft & ~lump
     lumbar = where.s < psoas_top_s(anatomy)
     thick = np.where(
-        lumbar, opened(soft, config.lumbar_opening_mm, spacing), opened(soft, config.opening_mm, spacing)
+        lumbar, opened(rest, config.lumbar_opening_mm, spacing), opened(rest, config.opening_mm, spacing)
     )
     inside = distance_inside(thick, spacing)
     depth = ndimage.gaussian_filter(inside, 1.0)
     markers = _markers(depth, thick, config=config)
     basins = watershed(-depth, markers, mask=thick).astype(np.int32)
     merged = _merge_alike(basins, depth, smooth, anatomy.geometry.voxel_ml, config=config)
-    peak = np.zeros(int(merged.max()) + 1)
-    np.maximum.at(peak, merged.ravel(), inside.ravel())
-    return SoftRegions(merged, peak)
+    count = int(merged.max())
+    labels = np.where(lump, lumps.labels + count, merged).astype(np.int32)
+    inside = np.where(lump, distance_inside(lump, spacing), inside)
+    peak = np.zeros(count + len(lumps.step_hu))
+    np.maximum.at(peak, labels.ravel(), inside.ravel())
+    steps = np.concatenate([np.zeros(count + 1), lumps.step_hu[1:]])
+    return SoftRegions(labels, peak, steps, lumps.muscle_hu, soft)
 
 
 def _soft(
@@ -207,7 +220,7 @@ def join_touching(
     for label, a in final.items():
         table[label] = a
         radius[a] = max(radius[a], radius[label])
-    return SoftRegions(table[regions.labels], radius), names
+    return replace(regions, labels=table[regions.labels], radius_mm=radius), names
 
 
 def _root(root: dict[int, int], k: int) -> int:

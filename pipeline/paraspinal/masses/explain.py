@@ -36,6 +36,8 @@ class RegionFacts:
     tissue, too, and ``mirror_radius_mm`` how thick that tissue is there.
     ``organ``: the organ it was segmented as; ``like_organ``: a good part of it was, and its HU are that organ's.
     ``lumbar``: below the upper end of psoas, by the likeliest names; ``lumbar_probability``: by all names.
+    ``lump``: it differs in density from the muscle that it lies in; ``beside_lump``: it is like that muscle and
+    touches the lump.
     ``joined_neck``: width of its widest contact with other soft tissue of like HU, relative to its own radius.
     """
 
@@ -59,6 +61,8 @@ class RegionFacts:
     joined_neck: float
     lumbar: bool
     deep_lumbar: bool
+    lump: bool
+    beside_lump: bool
     lumbar_probability: float
 
 
@@ -90,6 +94,7 @@ def describe_regions(
         rim = member & ~ndimage.binary_erosion(member)
         s = where.s[box][member]
         left = where.left[box][member]
+        mean_hu = float(anatomy.hu[where.box][box][member].mean())
         mirror_share, mirror_radius = _mirror(label, box, regions, depth, anatomy)
         out.append(
             RegionFacts(
@@ -105,7 +110,7 @@ def describe_regions(
                 + config.psoas_widens * max(0.0, psoas - float(s[np.argmax(inside_mm[box][member])])),
                 anterior_mm=float(where.anterior[box][member].mean()),
                 left_mm=float(left.mean()),
-                mean_hu=float(anatomy.hu[where.box][box][member].mean()),
+                mean_hu=mean_hu,
                 outline_share=float(dark[box][rim].mean()),
                 mirror_share=mirror_share,
                 mirror_radius_mm=mirror_radius,
@@ -114,6 +119,8 @@ def describe_regions(
                 joined_neck=_widest_neck(label, box, regions, depth, levels, config=config),
                 lumbar=float(s.mean()) < psoas,
                 deep_lumbar=float(s.mean()) < psoas - _BELOW_L1_MM,
+                lump=bool(regions.step_hu[label]),
+                beside_lump=_beside_lump(label, box, regions, mean_hu, config=config),
                 lumbar_probability=_lumbar_probability(anatomy, float(s.mean())),
             )
         )
@@ -135,6 +142,10 @@ def explain(
     """Return what explains a region, or None for a candidate."""
     if facts.zone_share < config.min_zone_share:
         return _larger_structure(facts, anatomy, config=config)
+    if facts.lump:
+        return None
+    if facts.beside_lump:
+        return Explanation("psoas", "psoas beside a lump within it", 0.5)
     if facts.gap_mm > config.max_gap_mm:
         return _beside(facts, anatomy)
     if facts.radius_mm < config.small_radius_mm:
@@ -215,6 +226,18 @@ def _muscle(facts: RegionFacts, anatomy: Anatomy, *, config: MassConfig) -> Expl
     if facts.radius_mm < config.lumbar_min_radius_mm:
         return Explanation("muscle", "muscle or vessel beside a lumbar vertebra, too thin to tell", 0.4)
     return None
+
+
+def _beside_lump(
+    label: int, box: tuple[slice, ...], regions: SoftRegions, mean_hu: float, *, config: MassConfig
+) -> bool:
+    """Tell whether a region has the density of psoas and touches a lump within psoas."""
+    if regions.step_hu[label] or not abs(mean_hu - regions.muscle_hu) < config.merge_hu:
+        return False
+    grown = tuple(slice(max(0, b.start - 2), b.stop + 2) for b in box)
+    here = regions.labels[grown]
+    around = ndimage.binary_dilation(here == label, iterations=2)
+    return bool(regions.step_hu[np.unique(here[around])].any())
 
 
 def _organ_of(label: int, box: tuple[slice, ...], regions: SoftRegions, anatomy: Anatomy) -> str | None:

@@ -98,7 +98,8 @@ def _masses(
         )
         coarse = _whole(part, anatomy).full(anatomy.geometry.shape)
         blocked = anatomy.mask("column") | anatomy.mask("canal") | anatomy.mask("aorta")
-        blocked[anatomy.spine.box] |= ((regions.labels > 0) & ~part) | outside
+        other = regions.soft if facts.lump else regions.labels > 0
+        blocked[anatomy.spine.box] |= (other & ~part) | outside
         region = native_region(coarse, blocked & ~coarse, volume, anatomy, config=config)
         region = _without([mass.region for mass in masses], region)
         if region is not None:
@@ -197,6 +198,10 @@ def _confidence(facts: RegionFacts, *, config: MassConfig) -> float:
     inside = np.clip((facts.zone_share - config.min_zone_share) / (0.95 - config.min_zone_share), 0.0, 1.0)
     outlined = np.clip(facts.outline_share / 0.3, 0.0, 1.0)
     score = float((thick + inside + outlined) / 3.0)
+    if (
+        facts.lump
+    ):  # outlined by muscle: its density tells it from psoas, neither its contact nor the other side
+        return round(min(_SUREST, score), 2)
     return round(min(_SUREST, 0.45 * score if joined or asymmetric else score), 2)
 
 

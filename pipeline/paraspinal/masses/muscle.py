@@ -1,0 +1,125 @@
+"""Lumps within psoas: tissue inside the muscle whose density is not the muscle's.
+
+A mass in the loin displaces psoas and is outlined by it, not by fat. Its shape does not tell it from a thick psoas,
+its density often does: averaged over some millimetres, healthy muscle differs from its own median by little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from paraspinal.anatomy.morphology import distance_inside, opened
+from paraspinal.anatomy.types import Anatomy
+from paraspinal.config import MassConfig
+from paraspinal.masses.compartments import Compartments
+from paraspinal.masses.heights import psoas_top_s
+from paraspinal.volume import BoolArray, Spacing
+
+Labels = npt.NDArray[np.int32]
+_LEAST_MUSCLE_VOXELS = 500
+_CLIP_HU = (-100.0, 250.0)  # fat and bone at the rim do not move an average over muscle
+_MAD_TO_SD = 1.4826
+
+
+@dataclass(frozen=True, slots=True)
+class Lumps:
+    """Lumps within psoas, in the box of the spine coordinates.
+
+    ``labels`` numbers them from 1 ([z, y, x], 0: none). Each touches the column, and reaches to half-way between its
+    own density and psoas's. ``step_hu`` is its density less psoas's in HU (index 0 unused), ``muscle_hu`` psoas's.
+    """
+
+    labels: Labels
+    step_hu: npt.NDArray[np.float64]
+    muscle_hu: float
+
+
+def lumps_in_muscle(anatomy: Anatomy, places: Compartments, soft: BoolArray, *, config: MassConfig) -> Lumps:
+    """Return lumps beside the lumbar column that differ from psoas, and by how much.
+
+    Parameters
+    ----------
+    soft : ndarray of bool, [z, y, x]
+        Soft tissue of the search space that is no known structure, in the box of the spine coordinates.
+
+    """
+    nothing = Lumps(np.zeros(soft.shape, np.int32), np.zeros(1), np.nan)
+    psoas = _psoas(anatomy)
+    if psoas is None:
+        return nothing
+    where, spacing = anatomy.spine, anatomy.geometry.spacing_mm
+    inner = ndimage.binary_erosion(opened(soft, config.opening_mm, spacing))
+    known = psoas[where.box] & inner
+    if int(known.sum()) < _LEAST_MUSCLE_VOXELS:
+        return nothing
+    mean = _averaged(anatomy.hu[where.box], inner, spacing, config=config)
+    level = float(np.median(mean[known]))
+    least = max(config.lump_step_hu, config.lump_step_spreads * _robust_sd(mean[known]))
+    place = (where.s < psoas_top_s(anatomy) + config.lump_above_psoas_mm) & places.zone
+    place &= (places.to_column_mm < config.near_column_mm) & (where.anterior < places.front_mm)
+    hu = np.clip(anatomy.hu[where.box], *_CLIP_HU)
+    noise = max(1.0, _robust_sd(hu[known]))
+    labels, steps = nothing.labels, [0.0]
+    for sign in (1.0, -1.0):
+        step = sign * (mean - level)
+        odd = opened(inner & place & (step > least), max(spacing), spacing)
+        for lump in _compact(odd, places, spacing, config=config):
+            if sign < 0.0 and float(hu[lump].std()) > config.lump_uneven * noise:
+                continue  # fat between the muscle's bundles is uneven, a mass or fluid is not
+            height = float(np.median(step[lump]))
+            whole = _grown(lump, soft & place & (step > 0.5 * height) & (labels == 0), spacing, config=config)
+            if whole.any():
+                steps.append(sign * height)
+                labels[whole] = len(steps) - 1
+    return Lumps(labels, np.asarray(steps), level)
+
+
+def _robust_sd(values: npt.NDArray[np.float32]) -> float:
+    return _MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
+
+
+def _psoas(anatomy: Anatomy) -> BoolArray | None:
+    found = [anatomy.masks[name] for name in ("psoas_left", "psoas_right") if name in anatomy.masks]
+    return np.logical_or.reduce(found) if found else None
+
+
+def _averaged(
+    hu: npt.NDArray[np.float32], inner: BoolArray, spacing: Spacing, *, config: MassConfig
+) -> npt.NDArray[np.float32]:
+    """HU averaged over a Gaussian that takes its values from muscle only."""
+    sigma = [config.lump_sigma_mm / s for s in spacing]
+    weight = ndimage.gaussian_filter(inner.astype(np.float32), sigma)
+    total = ndimage.gaussian_filter(np.where(inner, np.clip(hu, *_CLIP_HU), 0.0).astype(np.float32), sigma)
+    return np.asarray(total / np.maximum(weight, 1e-3), np.float32)
+
+
+def _compact(
+    odd: BoolArray, places: Compartments, spacing: Spacing, *, config: MassConfig
+) -> list[BoolArray]:
+    """Connected parts that hold a sphere and touch the column, as a mass beside the spine does.
+
+    Vessels, tendons and fat between the muscle's bundles deviate, too, but are thin or lie away from the bone.
+    """
+    numbered, _ = ndimage.label(odd)
+    inside = distance_inside(odd, spacing)
+    out = []
+    for number, box in enumerate(ndimage.find_objects(numbered), start=1):
+        member = numbered[box] == number
+        if inside[box][member].max() < config.lump_min_radius_mm:
+            continue
+        if places.to_column_mm[box][member].min() > config.small_gap_mm:
+            continue
+        lump = np.zeros(odd.shape, bool)
+        lump[box] = member
+        out.append(lump)
+    return out
+
+
+def _grown(lump: BoolArray, allowed: BoolArray, spacing: Spacing, *, config: MassConfig) -> BoolArray:
+    """The lump and what of `allowed` is connected with it within some millimetres."""
+    steps = max(1, round(config.lump_grows_mm / max(spacing)))
+    return np.asarray(ndimage.binary_dilation(lump, iterations=steps, mask=allowed | lump) & (allowed | lump))
