@@ -58,6 +58,31 @@ def test_an_effusion_at_the_end_of_the_scan_is_still_a_gap() -> None:
     assert outcome(make_search(coverage=(*make_coverage(), cut)))[0] == "inconclusive"
 
 
+def _hiding(level: str, *, up_to_mm: float) -> tuple[Coverage, ...]:
+    return tuple(
+        c.model_copy(update={"min_detectable_mm": up_to_mm if c.level == level else 22.6})
+        for c in make_coverage()
+    )
+
+
+def test_where_a_large_mass_could_be_missed_no_mass_is_not_said() -> None:
+    kind, reason = outcome(make_search(coverage=_hiding("T11", up_to_mm=43.0)))
+    assert kind == "no_mass"
+    assert "No mass of 23 mm or more beside the spine at T9 to T10 (2 levels" in reason
+    assert "At T11 a mass below 43 mm could have been missed" in reason
+
+
+def test_a_level_between_is_not_claimed_with_its_neighbours() -> None:
+    assert "at T9, T11 (2 levels" in outcome(make_search(coverage=_hiding("T10", up_to_mm=43.0)))[1]
+
+
+def test_too_few_levels_that_would_show_a_mass_are_inconclusive() -> None:
+    coverage = tuple(c.model_copy(update={"min_detectable_mm": 40.0}) for c in make_coverage())
+    kind, reason = outcome(make_search(coverage=coverage))
+    assert kind == "inconclusive"
+    assert "only 0 levels" in reason
+
+
 def test_one_side_is_not_enough_for_no_mass() -> None:
     left = tuple(c for c in make_coverage() if c.side == "left")
     assert outcome(make_search(coverage=left))[0] == "inconclusive"

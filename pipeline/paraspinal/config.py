@@ -836,6 +836,9 @@ class OutcomeConfig(_Section):
         0.6, "a compartment of which less was assessed is a gap, and a gap rules out `no_mass`", ge=0, le=1
     )
     full_fraction: float = setting(0.9, "compartments of which less was assessed are listed", ge=0, le=1)
+    max_undetected_mm: float = setting(
+        30.0, "where a larger mass could have been missed, `no_mass` is not said of that level", gt=0
+    )
     min_assessed_levels: int = setting(2, "fewer levels assessed on both sides are inconclusive", ge=1)
     min_level_confidence: float = setting(
         0.9, "vertebrae named with less confidence are listed as uncertain", ge=0, le=1

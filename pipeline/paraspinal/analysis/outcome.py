@@ -2,7 +2,7 @@
 
 `no_mass` is a claim about every compartment that the scan shows. A compartment that lies in the scan but could
 not be read (effusion, collapse, metal) therefore rules it out; one that the scan's own end cuts off narrows the
-claim to the levels that are named.
+claim to the levels that are named, and so does one in which only a large mass would have been seen (within psoas).
 """
 
 from __future__ import annotations
@@ -88,8 +88,10 @@ def _no_mass_or_gap(
 ) -> tuple[Outcome, str]:
     assessed = [c for c in coverage if c.assessed_fraction >= config.min_assessed_fraction]
     gaps = [c for c in coverage if c not in assessed and not cut_by_scan(c)]
-    sides = [{c.level for c in assessed if c.side == side} for side in ("left", "right")]
-    both = [c.level for c in assessed if c.side == "left" and c.level in sides[0] & sides[1]]
+    fine = [c for c in assessed if _detectable_mm(c) <= config.max_undetected_mm]
+    coarse = [c for c in assessed if c not in fine]
+    both = _on_both_sides(fine)
+    missed = _could_be_missed(coarse, coverage)
     if gaps:
         return "inconclusive", (
             f"No mass was seen, but {len(gaps)} of {len(coverage)} compartments could hide one: "
@@ -97,14 +99,36 @@ def _no_mass_or_gap(
         )
     if len(both) < config.min_assessed_levels:
         return "inconclusive", (
-            f"No mass was seen, but only {_levels(len(both))} could be assessed on both sides; "
-            f"{config.min_assessed_levels} are needed."
+            f"No mass was seen, but only {_levels(len(both))} could be assessed on both sides for masses of "
+            f"{config.max_undetected_mm:.0f} mm; {config.min_assessed_levels} are needed.{missed}"
         )
     doubt = ", names uncertain" if set(both) & set(uncertain) else ""
+    least = max(_detectable_mm(c) for c in fine if c.level in both)
+    size = f" of {least:.0f} mm or more" if least else ""
     return "no_mass", (
-        f"No mass beside the spine at {span(both)} ({_levels(len(both))} assessed on both sides{doubt}); "
-        "other levels are outside this statement."
+        f"No mass{size} beside the spine at {_stretches(both, coverage)} "
+        f"({_levels(len(both))} assessed on both sides{doubt}); other levels are outside this statement.{missed}"
     )
+
+
+def _on_both_sides(coverage: Sequence[Coverage]) -> list[str]:
+    right = {c.level for c in coverage if c.side == "right"}
+    return [c.level for c in coverage if c.side == "left" and c.level in right]
+
+
+def _detectable_mm(coverage: Coverage) -> float:
+    return coverage.min_detectable_mm or 0.0
+
+
+def _could_be_missed(coarse: Sequence[Coverage], coverage: Sequence[Coverage]) -> str:
+    """Say how large a mass could have been missed where muscle, noise or thick slices hide it."""
+    if not coarse:
+        return ""
+    levels = list(dict.fromkeys(c.level for c in coarse))
+    low, high = (f(round(_detectable_mm(c)) for c in coarse) for f in (min, max))
+    size = f"{low}" if low == high else f"{low} to {high}"
+    where = _stretches(levels, coverage)
+    return f" At {where} a mass below {size} mm could have been missed (psoas, noise or thick slices)."
 
 
 def cut_by_scan(coverage: Coverage) -> bool:
@@ -115,6 +139,18 @@ def cut_by_scan(coverage: Coverage) -> bool:
 def span(levels: Sequence[str]) -> str:
     """Return ``T7 to L2`` (or ``T7``) for levels listed from the head down."""
     return levels[0] if len(levels) == 1 else f"{levels[0]} to {levels[-1]}"
+
+
+def _stretches(levels: Sequence[str], coverage: Sequence[Coverage]) -> str:
+    """Return ``T7 to T10, L1`` for levels of which some between are missing."""
+    order = list(dict.fromkeys(c.level for c in coverage))
+    groups: list[list[str]] = []
+    for level in levels:
+        if groups and order.index(level) == order.index(groups[-1][-1]) + 1:
+            groups[-1].append(level)
+        else:
+            groups.append([level])
+    return ", ".join(map(span, groups))
 
 
 def describe_gaps(coverage: Iterable[Coverage]) -> list[str]:
