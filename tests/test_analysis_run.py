@@ -17,7 +17,7 @@ from paraspinal.analysis import stages
 from paraspinal.analysis.stages import traced_spine_mm
 from paraspinal.analysis.types import Analysis
 from paraspinal.anatomy.types import Anatomy
-from paraspinal.errors import AnalysisError
+from paraspinal.errors import AnalysisError, UsageError
 from paraspinal.masses.types import MassSearch
 from paraspinal.measure import measure_scan
 from paraspinal.result import Coverage, Loading, Measurement
@@ -116,6 +116,31 @@ def test_masses_carry_their_measurements_instance_and_differential(rooms: Rooms)
     for differential in (*(m.differential for m in result.masses), result.differential):
         assert sum(differential.posterior.values()) == pytest.approx(1.0)
     assert result.anatomy.vertebrae[0].measurements["height_ratio"].value == 1.0
+
+
+def test_what_a_user_corrects_is_on_record_and_followed(rooms: Rooms) -> None:
+    rooms.search = make_search(make_mass(mass_id=1), make_mass(mass_id=2, side="right"))
+    result = analyze(reject_masses=[2], overrides=["nf1=present", "1:calcification=absent"]).result
+    assert [m.id for m in result.masses] == [1]
+    assert [c.kind for c in result.corrections] == ["reject_mass", "override", "override"]
+    assert {f.name: f.state for f in result.findings}["nf1"] == "present"
+    assert {f.name: f.state for f in result.masses[0].findings}["calcification"] == "absent"
+    neurogenic = [r.differential.posterior["neurogenic_tumour"] for r in (result, analyze().result)]
+    assert neurogenic[0] > neurogenic[1]
+
+
+def test_a_search_whose_only_candidate_was_rejected_says_so(rooms: Rooms) -> None:
+    rooms.search = make_search(make_mass(mass_id=1))
+    result = analyze(reject_masses=[1]).result
+    assert result.outcome == "no_mass"
+    assert "1 candidate was rejected by the user" in result.outcome_reason
+
+
+def test_nothing_can_be_corrected_where_nothing_was_searched(rooms: Rooms) -> None:
+    rooms.anatomy = AnalysisError("no bony ring was found.", code="no_spine", remedy="")
+    with pytest.raises(UsageError) as refused:
+        analyze(reject_masses=[1])
+    assert refused.value.code == "nothing_to_correct"
 
 
 def test_an_indeterminate_mass_does_not_speak_for_the_patient(rooms: Rooms) -> None:

@@ -13,7 +13,7 @@ from paraspinal.anatomy import Vertebra, segment_anatomy
 from paraspinal.config import MassConfig
 from paraspinal.masses import MassSearch, find_masses
 from paraspinal.masses.heights import diaphragm_s, psoas_top_s
-from paraspinal.masses.search import _probabilities, _without
+from paraspinal.masses.place import level_probabilities, without
 from paraspinal.phantom import make_phantom
 from paraspinal.phantom.presets import single_mass
 from paraspinal.result import Coverage
@@ -141,18 +141,18 @@ def test_psoas_begins_at_the_highest_lumbar_vertebra_seen() -> None:
 
 def test_masses_do_not_share_voxels() -> None:
     first = Region((0, 0, 0), np.ones((4, 4, 4), bool))
-    second = _without([first], Region((2, 2, 2), np.ones((6, 6, 6), bool)))
+    second = without([first], Region((2, 2, 2), np.ones((6, 6, 6), bool)))
     assert second is not None
     assert not (first.full((9, 9, 9)) & second.full((9, 9, 9))).any()
     assert second.voxels == 6**3 - 2**3
-    assert _without([first], Region((1, 1, 1), np.ones((2, 2, 2), bool))) is None
+    assert without([first], Region((1, 1, 1), np.ones((2, 2, 2), bool))) is None
 
 
 def test_level_probabilities_add_up_over_what_a_mass_spans() -> None:
     def vertebra(named: dict[str, float]) -> Vertebra:
         return Vertebra("T9", named, (0.0, 0.0, 0.0), 0.0, 0.0, 0.0, 0, 0.5)
 
-    both = _probabilities([vertebra({"T8": 0.6, "T9": 0.4}), vertebra({"T9": 0.6, "T10": 0.4})])
+    both = level_probabilities([vertebra({"T8": 0.6, "T9": 0.4}), vertebra({"T9": 0.6, "T10": 0.4})])
     assert both == pytest.approx({"T9": 1.0, "T8": 0.6, "T10": 0.4})
 
 

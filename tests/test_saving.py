@@ -15,7 +15,10 @@ from paraspinal import saving
 from paraspinal.errors import AnalysisError, LoadError, OutputError
 from paraspinal.volume import SourceAxes
 
-FILES = {"result.json", "report.html", "labels.nii.gz", "labels.json", "masses.nii.gz"}
+FILES = {
+    *("result.json", "report.html", "labels.nii.gz", "labels.json", "masses.nii.gz"),
+    *("compartments.nii.gz", "compartments.json"),
+}
 
 
 @pytest.fixture(autouse=True)

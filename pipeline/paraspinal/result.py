@@ -362,6 +362,15 @@ class Provenance(_Frozen):
     python: str | None = Field(None, description="version")
 
 
+class Correction(_Frozen):
+    """What a user changed, with what stood there before."""
+
+    kind: Literal["mass_mask", "reject_mass", "override"] = Field(description="option that changed it")
+    target: str = Field(description="`mass 2`, or `patient: splenomegaly`")
+    before: str = Field(description="what the program had found")
+    after: str = Field(description="what the user says")
+
+
 class AnalysisResult(_Frozen):
     """One analysed series: the whole of ``result.json``."""
 
@@ -385,3 +394,4 @@ class AnalysisResult(_Frozen):
     findings: tuple[Finding, ...] = Field(description="of the whole patient")
     differential: Differential = Field(description="of the whole patient: that of the leading mass or pair")
     not_assessed: tuple[str, ...] = Field((), description="what could not be assessed, one sentence each")
+    corrections: tuple[Correction, ...] = Field((), description="what a user changed, in the order applied")

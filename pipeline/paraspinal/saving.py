@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paraspinal.anatomy import native_labels
+from paraspinal.anatomy.native import to_native
 from paraspinal.dicomio.nifti import write_nifti
 from paraspinal.errors import AnalysisError, LoadError, OutputError
 from paraspinal.report import write_report
@@ -26,14 +27,18 @@ from paraspinal.report.contact_sheet import contact_sheets
 from paraspinal.report.refusal import is_refusal, refusal_json
 from paraspinal.report.types import AnalysisLike
 from paraspinal.result import AnalysisResult
-from paraspinal.volume import CTVolume, LabelArray
+from paraspinal.volume import CTVolume, LabelArray, LabelMap
 
 RESULT_NAME = "result.json"
 REFUSAL_NAME = "refusal.json"
 DEBUG_FOLDER = "debug"
 DEBUG_SHEETS = ("skeleton", "soft", "spine")
 _DEBUG_NAMES = tuple(f"{DEBUG_FOLDER}/{sheet}.png" for sheet in DEBUG_SHEETS)
-_COMPANIONS = ("labels.json", "labels.nii.gz", "masses.nii.gz", "report.html", *_DEBUG_NAMES)
+_COMPANIONS = (
+    *("compartments.json", "compartments.nii.gz", "labels.json", "labels.nii.gz", "masses.nii.gz"),
+    "report.html",
+    *_DEBUG_NAMES,
+)
 # No pattern such as *.json or *.nii.gz finds a file with this ending.
 _SUPERSEDED = ".superseded"
 _PNG_LEVEL = 3  # a fifth of the time of the default, a tenth more bytes
@@ -249,13 +254,24 @@ def _write_sheets(analysis: AnalysisLike, folder: Path) -> None:
 def _write_label_maps(analysis: AnalysisLike, folder: Path) -> None:
     """Write anatomy and masses on the CT's own grid, in the order of the source file's axes."""
     volume, found = analysis.volume, analysis.anatomy
-    names = (
-        {} if found is None else {str(number): name for number, name in sorted(found.labels.names.items())}
-    )
-    (folder / "labels.json").write_text(json.dumps(names, indent=2) + "\n", encoding="utf-8")
+    spaces = analysis.search.compartments
+    _write_names(folder / "labels.json", None if found is None else found.labels)
+    _write_names(folder / "compartments.json", spaces)
     # One native map after the other: each is as large as the series itself.
     _write_map(folder / "labels.nii.gz", _labels(analysis), volume)
     _write_map(folder / "masses.nii.gz", mass_labels(analysis), volume)
+    _write_map(folder / "compartments.nii.gz", _compartments(spaces, volume), volume)
+
+
+def _write_names(path: Path, labels: LabelMap | None) -> None:
+    names = {} if labels is None else {str(number): name for number, name in sorted(labels.names.items())}
+    path.write_text(json.dumps(names, indent=2) + "\n", encoding="utf-8")
+
+
+def _compartments(spaces: LabelMap | None, volume: CTVolume) -> LabelArray:
+    if spaces is None:
+        return np.zeros(volume.hu.shape, np.uint8)
+    return to_native(spaces.data, spaces.geometry, volume.geometry)
 
 
 def _write_map(path: Path, labels: npt.NDArray[np.unsignedinteger], volume: CTVolume) -> None:

@@ -38,6 +38,7 @@ def decide_outcome(
     search: MassSearch,
     config: Config,
     failure: str | None = None,
+    rejected: int = 0,
     uncertain_levels: Collection[str] = (),
 ) -> tuple[Outcome, str]:
     """Return the outcome with one sentence of reason.
@@ -50,6 +51,8 @@ def decide_outcome(
         What the search for masses found and covered.
     failure : str, optional
         One sentence that says why there is no anatomy at all.
+    rejected : int
+        How many candidates the user took away.
     uncertain_levels : collection of str
         Levels whose name is doubtful; a statement about one of them says so.
     """
@@ -65,7 +68,9 @@ def decide_outcome(
         return "mass", _count_sentence(states)
     if states:
         return "inconclusive", f"{_masses(len(states))} could neither be confirmed nor explained."
-    return _no_mass_or_gap(search.coverage, config.outcome, uncertain_levels)
+    outcome, reason = _no_mass_or_gap(search.coverage, config.outcome, uncertain_levels)
+    taken = "1 candidate was" if rejected == 1 else f"{rejected} candidates were"
+    return outcome, f"{reason} {taken} rejected by the user." if rejected else reason
 
 
 def _count_sentence(states: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,7 @@ from typing import Literal
 from paraspinal import __version__, differential, loading
 from paraspinal.analysis.assemble import anatomy_result, series_info
 from paraspinal.analysis.clock import Progress, StageClock, peak_rss_mib
+from paraspinal.analysis.corrections import read_corrections
 from paraspinal.analysis.finite import finite_stage
 from paraspinal.analysis.identifiers import with_identifiers
 from paraspinal.analysis.outcome import decide_outcome, not_assessed_sentences, orientation_doubt
@@ -33,6 +34,9 @@ def analyze(
     anatomy: str = "classical",
     anatomy_names: str | Path | None = None,
     set_levels: Mapping[str, float] | None = None,
+    mass_mask: str | Path | None = None,
+    reject_masses: Sequence[int] = (),
+    overrides: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Analysis:
     """Analyse one CT series.
@@ -59,6 +63,13 @@ def analyze(
     set_levels : mapping of str to float, optional
         {vertebra: LPS z in mm} that the user knows, such as ``{"T9": -412.5}``; the built-in segmenter's naming
         follows it, and the result says so.
+    mass_mask : str or Path, optional
+        Outlines of masses (NIfTI, DICOM SEG or RTSTRUCT); they take the place of candidates they share voxels with.
+    reject_masses : sequence of int
+        Ids of candidates that are no masses.
+    overrides : sequence of str
+        Findings that the user states, such as ``"2:calcification=absent"`` or ``"nf1=present"``; what follows from
+        them is judged again. All three are on record in ``result.corrections``.
     progress : callable, optional
         Called with the name of every stage as it begins, and of longer steps within one.
 
@@ -74,8 +85,8 @@ def analyze(
     ConfigError
         If the configuration or the model is not valid.
     UsageError
-        If masks cannot be taken or do not fit the CT, TotalSegmentator is not installed, or the levels that were
-        set contradict each other or lie outside the scan.
+        If masks or outlines cannot be taken or do not fit the CT, TotalSegmentator is not installed, the levels that
+        were set contradict each other or lie outside the scan, or a mass or finding that is corrected does not exist.
     AnalysisError
         If a stage fails on an accepted input, or computes no finite number.
     """
@@ -87,6 +98,7 @@ def analyze(
     model = differential.load_model(settings.differential.model)
     segmenter = parse_segmenter(anatomy, names=anatomy_names)
     masks = check_segmenter(segmenter)
+    corrections = read_corrections(mass_mask=mass_mask, reject_masses=reject_masses, overrides=overrides)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     clock = StageClock(progress)
     with clock.stage("loading"):
@@ -96,12 +108,19 @@ def analyze(
         with clock.stage("totalsegmentator"):
             masks = run_segmenter(segmenter, loaded.volume)
     scan = survey(
-        loaded.volume, settings, clock, doubt=doubt, given=masks, set_levels=set_levels, series_uid=loaded.uid
+        loaded.volume,
+        settings,
+        clock,
+        doubt=doubt,
+        given=masks,
+        set_levels=set_levels,
+        series_uid=loaded.uid,
+        corrections=corrections,
     )
     with clock.stage("measurements"):
         measured = measure_all(scan, settings)
     with clock.stage("differential"):
-        judged = judge(scan, measured, model, settings)
+        judged = judge(scan, measured, model, settings, overrides=corrections.overrides)
     provenance = _provenance(settings, model, loaded, started, clock)
     with finite_stage("assembly"):
         result = _result(loaded, scan, measured, judged, settings, provenance)
@@ -146,6 +165,7 @@ def _result(
         search=scan.search,
         config=config,
         failure=scan.failure,
+        rejected=sum(c.kind == "reject_mass" for c in scan.corrections),
         uncertain_levels=_uncertain_levels(scan.anatomy, config),
     )
     result = AnalysisResult(
@@ -161,6 +181,7 @@ def _result(
         measurements=measured.patient,
         findings=judged.findings,
         differential=judged.differential,
+        corrections=(*scan.corrections, *judged.corrections),
     )
     sentences = not_assessed_sentences(result, config=config, notes=scan.notes)
     return result.model_copy(update={"not_assessed": sentences})

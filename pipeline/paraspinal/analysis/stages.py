@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from paraspinal import anatomy, differential, masses, measure, quality
 from paraspinal.analysis.assemble import mass_result
 from paraspinal.analysis.clock import StageClock
+from paraspinal.analysis.corrections import UserCorrections, corrected_search
 from paraspinal.analysis.finite import check_finite
 from paraspinal.anatomy.given.apply import apply_structures
 from paraspinal.anatomy.given.types import StructureSet
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import Config
-from paraspinal.errors import AnalysisError
+from paraspinal.errors import AnalysisError, UsageError
 from paraspinal.masses.types import MassSearch
 from paraspinal.quality.types import ScanQuality
-from paraspinal.result import Abstention, Differential, Finding, MassResult, Measurements
+from paraspinal.result import Abstention, Correction, Differential, Finding, MassResult, Measurements
 from paraspinal.volume import CTVolume
 
 NOTHING_SEARCHED = MassSearch(masses=(), explained_away=(), coverage=())
@@ -32,6 +33,7 @@ class Survey:
     search: MassSearch
     spine_mm: float
     failure: str | None
+    corrections: tuple[Correction, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -48,12 +50,14 @@ def survey(
     given: StructureSet | None = None,
     set_levels: Mapping[str, float] | None = None,
     series_uid: str | None = None,
+    corrections: UserCorrections | None = None,
 ) -> Survey:
     """Find anatomy, quality and masses; no masses are searched beside a spine too short to judge.
 
     With a `doubt` about the volume as a whole (its orientation) no anatomy is sought. Structures that are `given`
     by another segmenter take the place of the built-in ones; `series_uid` is compared with what they refer to.
-    `set_levels` fixes the names of vertebrae, against any other opinion.
+    `set_levels` fixes the names of vertebrae, against any other opinion; `corrections` add outlines of masses and
+    take candidates away.
     """
     found: Anatomy | None = None
     failure = doubt
@@ -86,7 +90,16 @@ def survey(
     if found is not None and length >= config.anatomy.min_spine_mm:
         with clock.stage("masses"):
             search = masses.find_masses(volume, found, config=config.masses)
-    return Survey(volume, found, scan_quality, search, length, failure)
+    records: tuple[Correction, ...] = ()
+    if corrections:
+        if found is None or search is NOTHING_SEARCHED:
+            raise UsageError(
+                "Nothing was searched beside the spine, so that no mass can be corrected.",
+                code="nothing_to_correct",
+                remedy=failure or "More of the spine must be in view.",
+            )
+        search, records = corrected_search(search, corrections, volume, found, config=config.masses)
+    return Survey(volume, found, scan_quality, search, length, failure, records)
 
 
 def traced_spine_mm(found: Anatomy) -> float:
@@ -150,10 +163,18 @@ class Judged:
     masses: tuple[MassResult, ...]
     findings: tuple[Finding, ...]
     differential: Differential
+    corrections: tuple[Correction, ...] = ()
 
 
-def judge(scan: Survey, measured: Measured, model: differential.Model, config: Config) -> Judged:
-    """Derive findings, then one differential per mass or pair, and one for the patient."""
+def judge(
+    scan: Survey,
+    measured: Measured,
+    model: differential.Model,
+    config: Config,
+    *,
+    overrides: Sequence[differential.Override] = (),
+) -> Judged:
+    """Derive findings, put those that the user states in place, then judge every mass or pair, and the patient."""
     settings, prior = config.differential, config.differential.prior
     patient = differential.patient_findings(
         measured.patient, measured.vertebrae, scan.search, quality=scan.quality, config=settings
@@ -163,13 +184,16 @@ def judge(scan: Survey, measured: Measured, model: differential.Model, config: C
             posterior=None, abstained=Abstention(value=True, reason="no anatomy was found")
         )
         return Judged((), patient, nothing)
-    judged = [
-        (
-            mass,
-            differential.mass_findings(mass, measured.masses[mass.id], search=scan.search, config=settings),
-            _volume_ml(measured.masses[mass.id]),
+    derived = {
+        mass.id: differential.mass_findings(
+            mass, measured.masses[mass.id], search=scan.search, config=settings
         )
         for mass in scan.search.masses
+    }
+    stated = differential.apply_overrides(overrides, patient, derived)
+    patient = stated.patient
+    judged = [
+        (mass, stated.masses[mass.id], _volume_ml(measured.masses[mass.id])) for mass in scan.search.masses
     ]
     ranked = differential.mass_differentials(judged, patient, model, prior=prior)
     results = [
@@ -183,7 +207,7 @@ def judge(scan: Survey, measured: Measured, model: differential.Model, config: C
         for mass, findings, _ in sorted(judged, key=lambda j: (j[0].state != "present", -j[2], j[0].id))
     ]
     overall = differential.patient_differential(judged, patient, model, prior=prior)
-    return Judged(tuple(results), patient, overall)
+    return Judged(tuple(results), patient, overall, stated.records)
 
 
 def _volume_ml(measurements: Measurements) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -12,6 +12,14 @@ from paraspinal.cli.arguments import POLICY_HELP, PolicyName, given_name, given_
 
 if TYPE_CHECKING:
     from paraspinal.analysis import Analysis
+
+
+class _Corrections(NamedTuple):
+    """What the user corrects, as it was typed."""
+
+    mass_mask: Path | None
+    reject_masses: Sequence[int]
+    overrides: Sequence[str]
 
 
 def analyze_command(
@@ -71,6 +79,29 @@ def analyze_command(
             " follow, and the result says that it was set.",
         ),
     ] = None,
+    mass_mask: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            parser=input_path,
+            help="Your outline of the mass or masses (NIfTI with a number per mass, DICOM SEG, RTSTRUCT); it replaces"
+            " the candidates that it shares voxels with.",
+        ),
+    ] = None,
+    reject_mass: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="ID", help="A candidate of the last result that is no mass; repeat for more.", min=1
+        ),
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FINDING=STATE",
+            help="State a finding yourself: nf1=present, 2:calcification=absent (of mass 2), margin=well;"
+            " the differential follows. All corrections are listed in result.json.",
+        ),
+    ] = None,
     identifiers: Annotated[
         bool, typer.Option("--identifiers", help="Write UIDs into result.json, not their digests alone.")
     ] = False,
@@ -100,6 +131,7 @@ def analyze_command(
         policy=policy,
         anatomy=(anatomy, anatomy_names),
         set_levels=set_level or [],
+        corrections=_Corrections(mass_mask, reject_mass or [], override or []),
         identifiers=identifiers,
         quiet=quiet,
     )
@@ -121,6 +153,7 @@ def _analyze(
     policy: PolicyName | None,
     anatomy: tuple[str, Path | None],
     set_levels: Sequence[str],
+    corrections: _Corrections,
     identifiers: bool,
     quiet: bool,
 ) -> Analysis:
@@ -142,6 +175,9 @@ def _analyze(
                 anatomy=anatomy[0],
                 anatomy_names=anatomy[1],
                 set_levels=levels,
+                mass_mask=corrections.mass_mask,
+                reject_masses=corrections.reject_masses,
+                overrides=corrections.overrides,
                 identifiers=identifiers,
                 progress=progress,
             )

@@ -26,6 +26,7 @@ Made by `paraspinal schema --markdown`; do not edit by hand. Schema version {ver
 | `labels.nii.gz` | anatomy on the CT's own grid, uint16, exclusive |
 | `labels.json` | the name of every number in `labels.nii.gz`; below 200 as in TotalSegmentator's `total` task |
 | `masses.nii.gz` | the candidates on the same grid, by their `id` |
+| `compartments.nii.gz`, `compartments.json` | the paravertebral compartments per level and side, and their names |
 | `refusal.json` | instead, when the input was refused: `verdict`, `codes` as in `loading`, `message`, `remedy`, \
 `details`, `schema_version`, `software_version`, `research_use_only`, `superseded` |
 | `*.superseded` | files of an older result that was to be replaced when the input was refused; not this input's |

@@ -6,6 +6,7 @@ from paraspinal.differential.derive_patient import patient_findings
 from paraspinal.differential.explain import differential_of, differentials_of
 from paraspinal.differential.model import DifferentialModel, load_model
 from paraspinal.differential.names import CATALOGUE
+from paraspinal.differential.override import Override, apply_overrides, parse_override
 from paraspinal.differential.patient import mass_differentials, patient_differential
 
 Model = DifferentialModel
@@ -14,12 +15,15 @@ __all__ = [
     "CATALOGUE",
     "DifferentialModel",
     "Model",
+    "Override",
+    "apply_overrides",
     "differential_of",
     "differentials_of",
     "findings_from_case",
     "load_model",
     "mass_differentials",
     "mass_findings",
+    "parse_override",
     "patient_differential",
     "patient_findings",
 ]

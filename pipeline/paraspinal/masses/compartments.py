@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from paraspinal.anatomy.morphology import dilate, distance_inside
+from paraspinal.anatomy.spine.levels import VERTEBRA_NUMBERS
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
-from paraspinal.volume import BoolArray
+from paraspinal.volume import BoolArray, LabelMap
 
 _LEAST_LUNG_VOXELS = 500
 _LIKELY = 0.5
+_RIGHT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +85,25 @@ def _apex_s(anatomy: Anatomy, side: BoolArray, *, config: MassConfig) -> float:
     if np.count_nonzero(beside) < _LEAST_LUNG_VOXELS:
         return np.inf
     return float(np.percentile(where.s[beside], 99.5)) + config.apex_mm
+
+
+def compartment_map(anatomy: Anatomy, places: Compartments) -> LabelMap:
+    """Return the compartments per level and side on the working grid: T1 to L5, by the likeliest names.
+
+    A left one has its vertebra's number in the label map (27 for L5 … 43 for T1), a right one 100 more.
+    """
+    where = anatomy.spine
+    data = np.zeros(anatomy.geometry.shape, np.uint16)
+    inner = data[where.box]
+    names = {}
+    order = sorted(anatomy.vertebrae, key=lambda v: v.s_mm)
+    borders = [0.5 * (a.s_mm + b.s_mm) for a, b in pairwise(order)]
+    for vertebra, low, high in zip(order, [-np.inf, *borders], [*borders, np.inf], strict=True):
+        if vertebra.label[0] not in "TL":
+            continue
+        here = places.zone & (where.s > low) & (where.s <= high)
+        for side, beside, more in (("left", where.left > 0, 0), ("right", where.left <= 0, _RIGHT)):
+            number = VERTEBRA_NUMBERS[vertebra.label] + more
+            inner[here & beside] = number
+            names[number] = f"{vertebra.label} {side}"
+    return LabelMap(data, anatomy.geometry, names)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from paraspinal.result import Coverage, ExplainedAway, Side
-from paraspinal.volume import Region
+from paraspinal.volume import LabelMap, Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,14 @@ class Mass:
 
 @dataclass(frozen=True, slots=True)
 class MassSearch:
-    """Everything the search found: masses, what was explained away, and where nothing could be seen."""
+    """Everything the search found: masses, what was explained away, and where nothing could be seen.
+
+    ``compartments`` holds the paravertebral compartments on the working grid: the vertebra's number in the label map
+    for the left one, 100 more for the right one.
+    """
 
     masses: tuple[Mass, ...]
     explained_away: tuple[ExplainedAway, ...]
     coverage: tuple[Coverage, ...]
     notes: tuple[str, ...] = field(default=())
+    compartments: LabelMap | None = None

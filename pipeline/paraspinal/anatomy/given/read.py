@@ -230,6 +230,37 @@ def _dicom(path: Path) -> StructureSet | None:
     return None
 
 
+def dicom_regions(path: Path) -> list[tuple[str, StructureMask]]:
+    """Return every segment of a DICOM SEG or region of an RTSTRUCT that holds voxels, under its own name.
+
+    Raises
+    ------
+    UsageError
+        ``masks_unreadable`` if the object is damaged, ``masks_format`` if it is neither.
+    """
+    try:
+        read = read_seg(path)
+        return [
+            (f"{s.number} ({s.label})", in_box(s.label, s.region, read.grid))
+            for s in read.segments
+            if s.region
+        ]
+    except SegError as error:
+        if error.code != "seg_other_object":
+            raise _unreadable(path, error, error.code) from error
+    try:
+        items = read_rtstruct(path).structures
+        return [
+            (item.name, in_box(item.name, item.region, item.grid))
+            for item in items
+            if item.region and item.grid
+        ]
+    except RtStructError as error:
+        if error.code != "rtstruct_other_object":
+            raise _unreadable(path, error, error.code) from error
+    raise _not_a_form(path)
+
+
 def of_segmentation(read: Segmentation) -> StructureSet:
     """Name the segments of a DICOM SEG: by their codes, else by their labels."""
     found, empty, unknown = [], [], []
