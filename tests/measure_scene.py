@@ -154,18 +154,26 @@ class Scene:
             centreline_lps_mm=centreline,
             vertebrae=vertebrae,
             organs=organs or {},
-            spine=SpineCoordinates((slice(0, 0),) * 3, *(np.zeros((0, 0, 0), np.float32) for _ in range(3))),
+            spine=_coordinates(working),
             spine_length_mm=self.extent_mm[0],
         )
 
 
-def mass_of(mask: np.ndarray, geometry: Geometry) -> Mass:
+def _coordinates(working: Geometry) -> SpineCoordinates:
+    """Spine coordinates of a straight canal at x = 0, y = 26 mm."""
+    x, y, z = np.moveaxis(working.to_lps(np.moveaxis(np.indices(working.shape), 0, -1)), -1, 0)
+    box = tuple(slice(0, n) for n in working.shape)
+    return SpineCoordinates(box, *(np.asarray(f, np.float32) for f in (z, 26.0 - y, x)))
+
+
+def mass_of(mask: np.ndarray, geometry: Geometry, *, number: int = 1, pair: int | None = None) -> Mass:
     """Return a candidate with this mask."""
     region = Region.of(mask)
     x, y, z = geometry.to_lps(region.centroid_index())
     key = region.start[0] + int(np.argmax(region.mask.sum(axis=(1, 2))))
+    side = "left" if x > 0 else "right"
     return Mass(
-        1, "present", "left" if x > 0 else "right", region, ("T10", "T10"), {"T10": 1.0}, (x, y, z), key, 0.9
+        number, "present", side, region, ("T10", "T10"), {"T10": 1.0}, (x, y, z), key, 0.9, pair_id=pair
     )
 
 

@@ -221,5 +221,5 @@ def test_every_key_of_the_contract_is_there() -> None:
     found = _measure()
     texture = {key for key in found if key.startswith("ibsi.")}
     assert set(found) - texture == set(keys.split())
-    assert texture
-    assert all(key.count(".") == 2 and found[key].status == "not_assessed" for key in texture)
+    assert len(texture) == 75
+    assert all(key.count(".") == 2 for key in texture)

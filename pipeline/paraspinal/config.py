@@ -556,6 +556,20 @@ class MassConfig(_Section):
     tail_share: float = setting(
         0.5, "what is thinner than this share of a candidate's radius hangs on it", ge=0, le=1
     )
+    thin_share: float = setting(
+        0.4, "what is thinner than this share of a mass's radius hangs on its native outline", ge=0, lt=1
+    )
+    thin_keeps_mm: float = setting(0.5, "what lies this close to the rest still belongs to it", ge=0)
+    lobe_share: float = setting(
+        0.25, "lobes smaller than this share of the largest are not part of it", gt=0, le=1
+    )
+    middle_share: float = setting(
+        0.6, "a candidate's middle lies deeper than this share of its greatest depth", gt=0, lt=1
+    )
+    apart_hu: float = setting(
+        12.0, "thick parts at its border that differ more from its middle are not it", gt=0
+    )
+    apart_radius_mm: float = setting(4.0, "half thickness of such parts; a rim is thinner", gt=0)
     max_gap_mm: float = setting(7.0, "a candidate lies this close to column or rib neck", gt=0)
     fluid_hu: tuple[float, float] = setting((-15.0, 32.0), "mean HU of pleural fluid")
     psoas_mirror_share: float = setting(0.5, "psoas is matched by soft tissue on the other side", gt=0, le=1)
@@ -609,7 +623,7 @@ class MassConfig(_Section):
     lump_uneven: float = setting(
         1.3, "a dark lump whose SD exceeds psoas's so many times is muscle with fat", gt=1
     )
-    lump_above_psoas_mm: float = setting(10.0, "lumps are sought so far above psoas's upper end", ge=0)
+    psoas_above_mm: float = setting(10.0, "psoas may begin this far above its usual upper end", ge=0)
     lump_grows_mm: float = setting(6.0, "a lump's border lies this close to its sure part", gt=0)
     like_hu: float = setting(
         7.0, "an organ that differs less cannot be told from a candidate by density", gt=0
@@ -710,6 +724,21 @@ class MeasureConfig(_Section):
     """Limits of the measurements."""
 
     core_depth_mm: float = setting(2.0, "attenuation is read this far inside the border", ge=0)
+    clear_border_hu: float = setting(-30.0, "fat and lung below this show where a mass ends")
+    bone_border_step_hu: float = setting(130.0, "bone outside a mass is brighter than it by this", gt=0)
+    soft_border_mm: float = setting(
+        1.0,
+        "standard uncertainty of a mass's border against soft tissue, from known masses in real series",
+        ge=0,
+    )
+    bone_border_mm: float = setting(1.0, "the same against bone", ge=0)
+    soft_end_mm: float = setting(4.0, "the same of the ends of a length", ge=0)
+    texture_spacing_mm: float = setting(2.0, "isotropic voxels on which IBSI textures are read", gt=0)
+    texture_bin_hu: float = setting(25.0, "bin size of IBSI textures", gt=0)
+    texture_range_hu: tuple[float, float] = setting(
+        (-150.0, 350.0), "only voxels in this range count for IBSI textures"
+    )
+    texture_min_voxels: int = setting(100, "fewer resampled voxels carry no texture", ge=2)
     context_mm: float = setting(12.0, "surroundings of a mass that are read with it", ge=8)
     min_core_ml: float = setting(0.1, "a smaller core carries no attenuation", gt=0)
     calcification_hu: float = setting(

@@ -54,7 +54,7 @@ def native_region(
     mask |= inside > config.border_reach_mm  # calcifications and low-density foci inside stay inside
     mask &= ~wall
     mask = _connected_to(_smoothed(mask, spacing) & ~wall, core)
-    mask = ndimage.binary_fill_holes(mask)
+    mask = _without_thin(ndimage.binary_fill_holes(mask), spacing, config=config)
     if not mask.any():
         return None
     tight = Region.of(mask)
@@ -65,6 +65,26 @@ def native_region(
 def _smoothed(mask: BoolArray, spacing_mm: Spacing) -> BoolArray:
     """Even out what noise frayed: a voxel belongs to the mass when most of its 1 mm surroundings do."""
     return np.asarray(ndimage.gaussian_filter(mask.astype(np.float32), [1.0 / s for s in spacing_mm]) > 0.5)
+
+
+def _without_thin(mask: BoolArray, spacing: Spacing, *, config: MassConfig) -> BoolArray:
+    """Return a mass without what hangs on it and is much thinner than itself: pleura, vessels, intercostal muscle.
+
+    An opening by a share of its own radius; what then lies close to the rest still belongs to it, and so does
+    another lobe that only a waist joins.
+    """
+    depth = distance_inside(np.pad(mask, 1), spacing)[1:-1, 1:-1, 1:-1]
+    radius = config.thin_share * float(depth.max(initial=0.0))
+    core = depth > radius
+    if not core.any():
+        return mask
+    kept = mask & (distance_inside(~core, spacing) <= radius + config.thin_keeps_mm)
+    numbered, count = ndimage.label(kept)
+    if count > 1:
+        sizes = np.bincount(numbered.ravel())
+        sizes[0] = 0
+        kept = np.isin(numbered, np.flatnonzero(sizes > config.lobe_share * sizes.max()))
+    return np.asarray(kept)
 
 
 def distance_signed(mask: BoolArray, anatomy: Anatomy) -> npt.NDArray[np.float32]:

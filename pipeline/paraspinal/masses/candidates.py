@@ -19,6 +19,7 @@ from skimage.segmentation import watershed
 from paraspinal.anatomy.morphology import dilate, distance_inside, opened
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
+from paraspinal.masses.average import averaged_within, robust_sd
 from paraspinal.masses.compartments import Compartments
 from paraspinal.masses.heights import psoas_top_s
 from paraspinal.masses.muscle import lumps_in_muscle
@@ -110,16 +111,10 @@ def _unlike_rest(
     organ: BoolArray, hu: npt.NDArray[np.float32], spacing: Spacing, *, config: MassConfig
 ) -> BoolArray:
     """Parts of an organ whose HU, averaged over some millimetres inside it, differ from its median."""
-    sigma = [config.unlike_sigma_mm / s for s in spacing]
-    weight = ndimage.gaussian_filter(organ.astype(np.float32), sigma)
-    mean = ndimage.gaussian_filter(np.where(organ, np.clip(hu, -100, 250), 0.0).astype(np.float32), sigma)
-    mean = np.where(organ, mean / np.maximum(weight, 1e-3), 0.0)
-    inside = mean[organ]
-    level = float(np.median(inside))
-    spread = 1.4826 * float(
-        np.median(np.abs(inside - level))
-    )  # robust SD: vessels and lesions do not widen it
-    return np.asarray(organ & (np.abs(mean - level) > max(config.unlike_hu, 2.5 * spread)))
+    mean = averaged_within(hu, organ, spacing, sigma_mm=config.unlike_sigma_mm)
+    level = float(np.median(mean[organ]))
+    limit = max(config.unlike_hu, 2.5 * robust_sd(mean[organ]))
+    return np.asarray(organ & (np.abs(mean - level) > limit))
 
 
 def _markers(depth: npt.NDArray[np.float32], thick: BoolArray, *, config: MassConfig) -> Labels:
@@ -187,6 +182,36 @@ def without_tails(part: BoolArray, radius_mm: float, spacing: Spacing, *, config
     """Return a candidate without what is much thinner than itself: vessels and muscle slips that hang on it."""
     core = opened(part, config.tail_share * radius_mm, spacing)
     return part & dilate(core, max(spacing), spacing) if core.any() else part
+
+
+def without_unlike(part: BoolArray, anatomy: Anatomy, *, config: MassConfig) -> BoolArray:
+    """Return a candidate (in the box of the spine) without thick parts at its border unlike its middle in density.
+
+    They are muscle, organs or vessels that it runs into. A rim that takes up contrast is thinner, and what lies
+    inside (a focus of low density) is kept.
+    """
+    box, spacing = anatomy.spine.box, anatomy.geometry.spacing_mm
+    # The rim is partial volume, and bone brightens what lies beside it.
+    near_bone = dilate(anatomy.mask("bone")[box] | anatomy.mask("column")[box], config.lump_sigma_mm, spacing)
+    inner = ndimage.binary_erosion(part) & ~near_bone
+    if not inner.any():
+        return part
+    mean = averaged_within(anatomy.hu[box], inner, spacing, sigma_mm=config.lump_sigma_mm)
+    depth = distance_inside(part, spacing)
+    middle = mean[inner & (depth > config.middle_share * depth.max())]
+    if not middle.size:
+        return part
+    limit = max(config.apart_hu, config.lump_step_spreads * robust_sd(middle))
+    unlike = part & ~near_bone & (np.abs(mean - np.median(middle)) > limit)
+    thick = opened(unlike, config.apart_radius_mm, spacing)
+    if not thick.any():
+        return part
+    rest = opened(part & ~dilate(thick, max(spacing), spacing), max(spacing), spacing)
+    numbered, count = ndimage.label(rest)
+    if count == 0:
+        return part
+    kept = numbered == 1 + int(np.argmax(np.bincount(numbered[rest])[1:]))
+    return np.asarray(ndimage.binary_fill_holes(dilate(kept, max(spacing), spacing) & part & ~thick) & part)
 
 
 class _Described(Protocol):

@@ -213,7 +213,12 @@ def _beside(facts: RegionFacts, anatomy: Anatomy) -> Explanation:
 
 def _muscle(facts: RegionFacts, anatomy: Anatomy, *, config: MassConfig) -> Explanation | None:
     """Psoas: beside lumbar vertebrae, and there is as much of it on the other side."""
-    if facts.s_mm > psoas_top_s(anatomy):
+    above_mm = facts.s_mm - psoas_top_s(anatomy)
+    if above_mm > 0.0:
+        runs_on = facts.joined_neck > config.joined_neck and facts.s_range_mm[0] < facts.s_mm - above_mm
+        thin = facts.radius_mm < config.lumbar_min_radius_mm
+        if runs_on and thin and above_mm < config.psoas_above_mm:
+            return Explanation("muscle", "upper end of psoas or quadratus lumborum", 0.4)
         return None
     # Masses on both sides match each other: no psoas is thicker than its level allows.
     if facts.radius_mm > facts.psoas_limit_mm:

@@ -37,3 +37,11 @@ def psoas_top_s(anatomy: Anatomy) -> float:
         return level + 12.0
     tops = [v.s_mm + 0.5 * abs(v.top_mm - v.bottom_mm) for v in anatomy.vertebrae if v.label[0] == "L"]
     return max(tops, default=-np.inf)
+
+
+def l4_bottom_s(anatomy: Anatomy) -> float:
+    """Arc length of the disc between L4 and L5; minus infinity where L5 is not in view."""
+    for vertebra in anatomy.vertebrae:
+        if vertebra.label == "L5":
+            return vertebra.s_mm + 0.5 * abs(vertebra.top_mm - vertebra.bottom_mm)
+    return -np.inf

@@ -15,14 +15,13 @@ from scipy import ndimage
 from paraspinal.anatomy.morphology import distance_inside, opened
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
+from paraspinal.masses.average import CLIP_HU, averaged_within, robust_sd
 from paraspinal.masses.compartments import Compartments
-from paraspinal.masses.heights import psoas_top_s
+from paraspinal.masses.heights import l4_bottom_s, psoas_top_s
 from paraspinal.volume import BoolArray, Spacing
 
 Labels = npt.NDArray[np.int32]
 _LEAST_MUSCLE_VOXELS = 500
-_CLIP_HU = (-100.0, 250.0)  # fat and bone at the rim do not move an average over muscle
-_MAD_TO_SD = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +55,15 @@ def lumps_in_muscle(anatomy: Anatomy, places: Compartments, soft: BoolArray, *, 
     known = psoas[where.box] & inner
     if int(known.sum()) < _LEAST_MUSCLE_VOXELS:
         return nothing
-    mean = _averaged(anatomy.hu[where.box], inner, spacing, config=config)
+    mean = averaged_within(anatomy.hu[where.box], inner, spacing, sigma_mm=config.lump_sigma_mm)
     level = float(np.median(mean[known]))
-    least = max(config.lump_step_hu, config.lump_step_spreads * _robust_sd(mean[known]))
-    place = (where.s < psoas_top_s(anatomy) + config.lump_above_psoas_mm) & places.zone
-    place &= (places.to_column_mm < config.near_column_mm) & (where.anterior < places.front_mm)
-    hu = np.clip(anatomy.hu[where.box], *_CLIP_HU)
-    noise = max(1.0, _robust_sd(hu[known]))
+    least = max(config.lump_step_hu, config.lump_step_spreads * robust_sd(mean[known]))
+    # Below L4 the iliac veins lie between psoas and the column, and take up contrast.
+    place = (where.s > l4_bottom_s(anatomy)) & (where.s < psoas_top_s(anatomy) + config.psoas_above_mm)
+    place &= places.zone & (places.to_column_mm < config.near_column_mm)
+    place &= where.anterior < places.front_mm
+    hu = np.clip(anatomy.hu[where.box], *CLIP_HU)
+    noise = max(1.0, robust_sd(hu[known]))
     labels, steps = nothing.labels, [0.0]
     for sign in (1.0, -1.0):
         step = sign * (mean - level)
@@ -78,23 +79,9 @@ def lumps_in_muscle(anatomy: Anatomy, places: Compartments, soft: BoolArray, *, 
     return Lumps(labels, np.asarray(steps), level)
 
 
-def _robust_sd(values: npt.NDArray[np.float32]) -> float:
-    return _MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
-
-
 def _psoas(anatomy: Anatomy) -> BoolArray | None:
     found = [anatomy.masks[name] for name in ("psoas_left", "psoas_right") if name in anatomy.masks]
     return np.logical_or.reduce(found) if found else None
-
-
-def _averaged(
-    hu: npt.NDArray[np.float32], inner: BoolArray, spacing: Spacing, *, config: MassConfig
-) -> npt.NDArray[np.float32]:
-    """HU averaged over a Gaussian that takes its values from muscle only."""
-    sigma = [config.lump_sigma_mm / s for s in spacing]
-    weight = ndimage.gaussian_filter(inner.astype(np.float32), sigma)
-    total = ndimage.gaussian_filter(np.where(inner, np.clip(hu, *_CLIP_HU), 0.0).astype(np.float32), sigma)
-    return np.asarray(total / np.maximum(weight, 1e-3), np.float32)
 
 
 def _compact(

@@ -8,7 +8,13 @@ from paraspinal.anatomy.morphology import dilate
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
 from paraspinal.masses.borders import native_region
-from paraspinal.masses.candidates import SoftRegions, join_touching, soft_regions, without_tails
+from paraspinal.masses.candidates import (
+    SoftRegions,
+    join_touching,
+    soft_regions,
+    without_tails,
+    without_unlike,
+)
 from paraspinal.masses.compartments import Compartments, compartment_map, paravertebral_compartments
 from paraspinal.masses.coverage import assess_coverage
 from paraspinal.masses.explain import Explanation, RegionFacts, describe_regions, explain
@@ -94,6 +100,7 @@ def _masses(
         part = without_tails(
             regions.labels == facts.label, facts.radius_mm, anatomy.geometry.spacing_mm, config=config
         )
+        part = without_unlike(part, anatomy, config=config)
         coarse = _whole(part, anatomy).full(anatomy.geometry.shape)
         blocked = anatomy.mask("column") | anatomy.mask("canal") | anatomy.mask("aorta")
         other = regions.soft if facts.lump else regions.labels > 0

@@ -21,7 +21,7 @@ SUMS = frozenset(
             "max_diameter_mm",
         ),
         *("discrete_high_density_ml", "discrete_high_density_count", "macroscopic_fat_ml", "gas_ml"),
-        *("low_density_foci_count", "low_density_foci_ml", "bone_interface_mm2"),
+        *("low_density_foci_count", "low_density_foci_ml", "bone_interface_mm2", "midline_bridging_mm"),
     }
 )
 """Measurements that can only grow when more of the mass is seen."""
@@ -44,7 +44,7 @@ def as_cut_off(measurements: Measurements) -> Measurements:
 def _as_cut_off(key: str, m: Measurement) -> Measurement:
     if m.status in ("not_assessed", "not_in_view", "failed"):
         return m
-    if key in OF_THE_WHOLE:
+    if key in OF_THE_WHOLE or key.startswith("ibsi.shape."):
         return Measurement.missing(m.unit, CUT_OFF)
     if m.status == "below_detection_limit" or (key in SUMS and m.value == 0.0):
         return Measurement.missing(m.unit, f"{CUT_OFF}: none in the visible part")

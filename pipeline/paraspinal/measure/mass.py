@@ -8,6 +8,7 @@ from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MeasureConfig
 from paraspinal.masses.types import Mass
 from paraspinal.measure.attenuation import measure_attenuation
+from paraspinal.measure.bridging import measure_bridging
 from paraspinal.measure.contact import measure_contact
 from paraspinal.measure.cutoff import as_cut_off
 from paraspinal.measure.density import measure_high_density
@@ -15,27 +16,19 @@ from paraspinal.measure.fat import measure_fat_and_gas
 from paraspinal.measure.foci import measure_foci
 from paraspinal.measure.interpolated import as_interpolated, touches
 from paraspinal.measure.margin import measure_margin
+from paraspinal.measure.outline import unclear_border
 from paraspinal.measure.patient import measure_aortic_lumen
 from paraspinal.measure.pattern import measure_pattern
 from paraspinal.measure.size import measure_size, mesh_of
+from paraspinal.measure.texture import measure_ibsi
 from paraspinal.measure.view import mass_view
 from paraspinal.quality.types import ScanQuality
 from paraspinal.result import Measurement, Measurements
 from paraspinal.volume import CTVolume
 
 _LATER = {
-    "midline_bridging_mm": ("mm", "this version does not follow masses across the midline"),
     "canal_extension_mm2": ("mm2", "this version does not outline epidural fat"),
     "foramen_width_mm": ("mm", "this version does not outline the foramina"),
-    **dict.fromkeys(
-        (
-            "ibsi.intensity.skewness",
-            "ibsi.shape.surface_area",
-            "ibsi.glcm.joint_entropy",
-            "ibsi.glrlm.run_entropy",
-        ),
-        ("1", "this version computes no texture features (volumes, diameters and sphericity follow IBSI)"),
-    ),
 }
 
 
@@ -66,8 +59,11 @@ def measure_mass(
     view = mass_view(volume, anatomy, mass, context_mm=config.context_mm)
     mesh = mesh_of(view.mask, view.spacing_mm)
     aorta = measure_aortic_lumen(volume, anatomy, quality, config=config).value
+    unclear = unclear_border(view, mesh, config)
     measured = {
-        **measure_size(view, mesh),
+        **measure_size(
+            view, mesh, unclear_ml=unclear.volume_u_ml(config), unclear_mm=unclear.length_u_mm(config)
+        ),
         **measure_attenuation(view, quality, config),
         **measure_high_density(view, quality, config, aortic_lumen_hu=aorta),
         **measure_fat_and_gas(view, quality, config),
@@ -75,6 +71,8 @@ def measure_mass(
         **measure_pattern(view, quality, config),
         **measure_margin(view, mesh, quality, config),
         **measure_contact(volume, anatomy, view, mesh, config, others=others),
+        "midline_bridging_mm": measure_bridging(volume, anatomy, view, mass, others),
+        **measure_ibsi(view, mesh, config),
         **{key: Measurement.missing(unit, reason) for key, (unit, reason) in _LATER.items()},
     }
     if touches(volume, mass.region, volume.geometry):

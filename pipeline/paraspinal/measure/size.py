@@ -6,6 +6,7 @@ mesh volume RNU0, surface C0JK, sphericity QCFX, maximum 3-D diameter L0JK.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 from skimage.measure import find_contours, marching_cubes
 
-from paraspinal.measure.uncertainty import BORDER_METHOD, RECTANGULAR
+from paraspinal.measure.uncertainty import OUTLINE_METHOD, RECTANGULAR
 from paraspinal.measure.view import MassView
 from paraspinal.result import Measurement, Measurements
 from paraspinal.volume import BoolArray, Region
@@ -97,12 +98,21 @@ def in_plane_axes_mm(section: BoolArray, spacing_yx_mm: tuple[float, float]) -> 
     return long_axis, float((high - low)[np.isfinite(low)].max())
 
 
-def measure_size(view: MassView, mesh: Mesh) -> Measurements:
-    """Return the size keys of the visible part of a mass (`paraspinal.measure.cutoff` says what a cut leaves)."""
+def measure_size(
+    view: MassView, mesh: Mesh, *, unclear_ml: float = 0.0, unclear_mm: float = 0.0
+) -> Measurements:
+    """Return the size keys of the visible part of a mass (`paraspinal.measure.cutoff` says what a cut leaves).
+
+    Parameters
+    ----------
+    unclear_ml, unclear_mm : float
+        Standard uncertainty of volumes and lengths that comes from stretches of border whose surroundings do not show
+        where the mass ends (`paraspinal.measure.outline`).
+    """
     dz, dy, dx = view.spacing_mm
 
-    def record(value: float, unit: str, type_a: float) -> Measurement:
-        return Measurement.measured(value, unit, type_a=type_a, method=BORDER_METHOD)
+    def record(value: float, unit: str, type_a: float, unclear: float = 0.0) -> Measurement:
+        return Measurement.measured(value, unit, type_a=math.hypot(type_a, unclear), method=OUTLINE_METHOD)
 
     area, volume = float(mesh.areas_mm2.sum()), mesh.volume_mm3
     long_axis, short_axis = in_plane_axes_mm(_key_section(view), (dy, dx))
@@ -116,12 +126,12 @@ def measure_size(view: MassView, mesh: Mesh) -> Measurements:
     shape_u = min(0.1, volume_u * 1000.0 / max(volume, 1e-9))
     solidity = min(1.0, volume / hull_volume) if hull_volume else 1.0
     return {
-        "volume_ml": record(np.count_nonzero(view.mask) * view.voxel_ml, "mL", volume_u),
-        "mesh_volume_ml": record(volume / 1000.0, "mL", volume_u),
-        "long_axis_mm": record(long_axis, "mm", in_plane),
-        "short_axis_mm": record(short_axis, "mm", in_plane),
-        "craniocaudal_mm": record(slices * dz, "mm", dz * RECTANGULAR),
-        "max_diameter_mm": record(float(pdist(hull).max()), "mm", diagonal),
+        "volume_ml": record(np.count_nonzero(view.mask) * view.voxel_ml, "mL", volume_u, unclear_ml),
+        "mesh_volume_ml": record(volume / 1000.0, "mL", volume_u, unclear_ml),
+        "long_axis_mm": record(long_axis, "mm", in_plane, unclear_mm),
+        "short_axis_mm": record(short_axis, "mm", in_plane, unclear_mm),
+        "craniocaudal_mm": record(slices * dz, "mm", 2.0**0.5 * dz * RECTANGULAR, unclear_mm),
+        "max_diameter_mm": record(float(pdist(hull).max()), "mm", diagonal, unclear_mm),
         "sphericity": record(sphericity(volume, area), "1", shape_u),
         "lobulation": record(1.0 - solidity, "1", shape_u),
     }

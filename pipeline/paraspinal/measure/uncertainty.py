@@ -2,9 +2,10 @@
 
 Type A has two parts. The border: every reading is repeated with the border moved by half a voxel in and out; a
 border that may lie anywhere in between has a standard uncertainty of the half range divided by √3 (rectangular
-distribution, JCGM 100:2008, 4.3.7). The noise: its SD divided by the root of the number of independent voxels,
-which is smaller than the number of voxels because the reconstruction spreads each one over the line spread.
-Type B is the scanner's calibration.
+distribution, JCGM 100:2008, 4.3.7). Where soft tissue or bone lies outside, the border itself is a judgement:
+volumes and lengths carry what known masses in real scans showed that to be worth (`measure.outline`). The noise:
+its SD divided by the root of the number of independent voxels, which is smaller than the number of voxels because
+the reconstruction spreads each one over the line spread. Type B is the scanner's calibration.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _UNKNOWN_FWHM_MM = 1.5
 _AXIAL_CORRELATION = 1.5  # neighbouring slices share noise where the slice is thicker than its spacing
 
 BORDER_METHOD = "type A: border moved by half a voxel in and out"
+OUTLINE_METHOD = BORDER_METHOD + ", and by more where soft tissue or bone outlines the mass"
 DENSITY_METHOD = BORDER_METHOD + ", noise over independent voxels; type B: scanner calibration"
 
 
