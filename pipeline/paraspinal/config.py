@@ -552,6 +552,7 @@ class MassConfig(_Section):
     )
     merge_hu: float = setting(16.0, "parts that differ more in HU are not one region", gt=0)
     min_radius_mm: float = setting(4.3, "smallest inscribed sphere of a candidate", gt=0)
+    min_present_ml: float = setting(1.5, "smaller candidates (a ball of 14 mm) may be a vessel or node", ge=0)
     min_zone_share: float = setting(0.55, "share of a candidate inside the compartment", gt=0, le=1)
     tail_share: float = setting(
         0.5, "what is thinner than this share of a candidate's radius hangs on it", ge=0, le=1

@@ -22,6 +22,7 @@ from paraspinal.masses.heights import diaphragm_s, psoas_top_s
 
 _ORGANS = ("liver", "spleen", "kidney_left", "kidney_right")
 _IN_FRONT_MM = 30.0  # oesophagus, azygos, cava lie this close to the midline before the column
+_LEAST_INSIDE = 20  # voxels; fewer give no mean of a region's inside
 _BELOW_L1_MM = 26.0  # from the top of the psoas to L2, below which it is thick
 
 
@@ -271,15 +272,23 @@ def _like_organ(
 
 
 def _tissue_levels(regions: SoftRegions, anatomy: Anatomy) -> npt.NDArray[np.float32]:
-    """HU of the tissue that each voxel belongs to: its region's mean or its organ's median; NaN elsewhere."""
+    """HU of the tissue that each voxel belongs to: its region's mean or its organ's median; NaN elsewhere.
+
+    A region's mean is that of its inside, where it has one: its rim is partial volume.
+    """
     box = anatomy.spine.box
     hu = anatomy.hu[box]
-    count = len(regions.radius_mm)
-    size = np.maximum(np.bincount(regions.labels.ravel(), minlength=count), 1)
-    mean = np.bincount(regions.labels.ravel(), weights=hu.ravel(), minlength=count) / size
-    out = np.where(regions.labels > 0, mean[regions.labels], np.nan).astype(np.float32)
+    labels, count = regions.labels, len(regions.radius_mm)
+    cross = ndimage.generate_binary_structure(3, 1)
+    inside = np.where(ndimage.minimum_filter(labels, footprint=cross) == labels, labels, 0)
+    means = []
+    for part in (inside, labels):
+        size = np.bincount(part.ravel(), minlength=count)
+        means.append(np.bincount(part.ravel(), weights=hu.ravel(), minlength=count) / np.maximum(size, 1))
+    mean = np.where(np.bincount(inside.ravel(), minlength=count) >= _LEAST_INSIDE, means[0], means[1])
+    out = np.where(labels > 0, mean[labels], np.nan).astype(np.float32)
     for name in ("liver", "spleen"):
-        organ = anatomy.mask(name)[box] & (regions.labels == 0)
+        organ = anatomy.mask(name)[box] & (labels == 0)
         if organ.any():
             out[organ] = float(np.median(hu[organ]))
     return out

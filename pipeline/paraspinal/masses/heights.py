@@ -31,12 +31,18 @@ def diaphragm_s(anatomy: Anatomy) -> float:
 
 
 def psoas_top_s(anatomy: Anatomy) -> float:
-    """Arc length of the upper end of psoas: the middle of L1, or the top of the highest lumbar vertebra seen."""
+    """Arc length of the upper end of psoas: above the middle of L1, or the top of the highest lumbar vertebra seen.
+
+    Where the scan ends before the first of them psoas begins at the middle of T12, from which its first fibres come.
+    """
     level = _level_s(anatomy, "L1")
     if level is not None:
         return level + 12.0
     tops = [v.s_mm + 0.5 * abs(v.top_mm - v.bottom_mm) for v in anatomy.vertebrae if v.label[0] == "L"]
-    return max(tops, default=-np.inf)
+    if tops:
+        return max(tops)
+    lowest = min(anatomy.vertebrae, key=lambda v: v.s_mm, default=None)
+    return lowest.s_mm if lowest is not None and lowest.label == "T12" else -np.inf
 
 
 def l4_bottom_s(anatomy: Anatomy) -> float:
