@@ -50,16 +50,16 @@ CASES: Mapping[str, PhantomSpec] = {
     "abscess": fast(preset("abscess")),
     "metastasis": fast(preset("metastasis")),
     "effusion_without_mass": fast(preset("effusion")),
-    "small": _patient(_ball("left", "T8", 20.0)),
+    "small": _patient(_ball("left", "T9", 24.0)),
     "calcified": _patient(_ball("right", "T9", 36.0, calcification=Foci(4, 4.0, 500.0))),
     "fatty": _patient(_ball("left", "T9", 44.0, fat=Foci(2, 12.0, 0.0))),
-    "fluid": _patient(_ball("right", "T7", 34.0, hu=8.0, enhancement_hu=0.0)),
+    "fluid": _patient(_ball("right", "T9", 34.0, hu=8.0, enhancement_hu=0.0)),
     "thick_and_noisy": replace(
         _patient(_ball("left", "T10", 40.0), noise_hu=25.0),
         shape=(36, 256, 256),
         spacing_mm=(5.0, 1.45, 1.45),
     ),
-    "beside_effusion": _patient(_ball("left", "T7", 36.0), organs=OrganSpec(effusion_right_mm=22.0)),
+    "beside_effusion": _patient(_ball("left", "T9", 36.0), organs=OrganSpec(effusion_right_mm=22.0)),
 }
 
 
@@ -82,7 +82,11 @@ def run_case(spec: PhantomSpec) -> dict[str, Any]:
             for key in KEYS
         }
         rows.append({"state": mass.state, "side": mass.side, "levels": list(mass.levels), "measured": values})
-    truth = [{"side": m["side"], "volume_ml": round(m["volume_ml"], 2)} for m in made.truth["masses"]]
+    truth = [
+        {"side": m["side"], "volume_ml": round(m["volume_ml"], 2)}
+        for m in made.truth["masses"]
+        if m["in_view"]
+    ]
     return {"outcome": outcome, "masses": rows, "truth": truth}
 
 
