@@ -4,7 +4,7 @@ from pathlib import Path
 
 from analysis_factory import make_analysis
 from paraspinal.cli.summary import summary
-from paraspinal.result import Differential
+from paraspinal.result import Correction, Differential
 
 
 def lines() -> list[str]:
@@ -77,3 +77,11 @@ def test_measurements_without_a_value_are_counted_not_listed() -> None:
     text = "\n".join(lines())
     assert "rim_contrast_hu" not in text
     assert "2 measurements or findings in this scan, see the report" in text
+
+
+def test_what_a_user_changed_is_told() -> None:
+    changed = Correction(
+        kind="override", target="patient: nf1", before="not among the findings", after="present"
+    )
+    result = make_analysis().result.model_copy(update={"corrections": (changed,)})
+    assert "Changed by the user: patient: nf1: present." in summary(result, report=Path("r"))

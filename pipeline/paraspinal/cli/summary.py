@@ -30,6 +30,7 @@ def summary(result: AnalysisResult, *, report: Path) -> str:
     blocks = [
         _wrap(f"{result.outcome.upper().replace('_', ' ')}: {result.outcome_reason}"),
         *_masses(result),
+        *_corrections(result),
         *_company(result),
         *_series(result),
         *_missing(result),
@@ -54,6 +55,13 @@ def _masses(result: AnalysisResult) -> list[str]:
     if any(mass_certainty(mass, result) < SURE_FROM for mass in result.masses):
         notes.append("?: level uncertain")
     return [*lines, _wrap("; ".join(notes) + ".", first="  ")]
+
+
+def _corrections(result: AnalysisResult) -> list[str]:
+    if not result.corrections:
+        return []
+    told = "; ".join(f"{c.target}: {c.after}" for c in result.corrections)
+    return [_wrap(f"Changed by the user: {told}.")]
 
 
 def _mass_line(mass: MassResult, result: AnalysisResult) -> str:
