@@ -145,7 +145,7 @@ def explain(
         return _larger_structure(facts, anatomy, config=config)
     if facts.lump:
         return None
-    if facts.beside_lump:
+    if facts.beside_lump and facts.radius_mm <= facts.psoas_limit_mm:
         return Explanation("psoas", "psoas beside a lump within it", 0.5)
     if facts.gap_mm > config.max_gap_mm:
         return _beside(facts, anatomy)
