@@ -178,42 +178,6 @@ def _find(root: npt.NDArray[np.int64], k: int) -> int:
     return k
 
 
-def without_tails(part: BoolArray, radius_mm: float, spacing: Spacing, *, config: MassConfig) -> BoolArray:
-    """Return a candidate without what is much thinner than itself: vessels and muscle slips that hang on it."""
-    core = opened(part, config.tail_share * radius_mm, spacing)
-    return part & dilate(core, max(spacing), spacing) if core.any() else part
-
-
-def without_unlike(part: BoolArray, anatomy: Anatomy, *, config: MassConfig) -> BoolArray:
-    """Return a candidate (in the box of the spine) without thick parts at its border unlike its middle in density.
-
-    They are muscle, organs or vessels that it runs into. A rim that takes up contrast is thinner, and what lies
-    inside (a focus of low density) is kept.
-    """
-    box, spacing = anatomy.spine.box, anatomy.geometry.spacing_mm
-    # The rim is partial volume, and bone brightens what lies beside it.
-    near_bone = dilate(anatomy.mask("bone")[box] | anatomy.mask("column")[box], config.lump_sigma_mm, spacing)
-    inner = ndimage.binary_erosion(part) & ~near_bone
-    if not inner.any():
-        return part
-    mean = averaged_within(anatomy.hu[box], inner, spacing, sigma_mm=config.lump_sigma_mm)
-    depth = distance_inside(part, spacing)
-    middle = mean[inner & (depth > config.middle_share * depth.max())]
-    if not middle.size:
-        return part
-    limit = max(config.apart_hu, config.lump_step_spreads * robust_sd(middle))
-    unlike = part & ~near_bone & (np.abs(mean - np.median(middle)) > limit)
-    thick = opened(unlike, config.apart_radius_mm, spacing)
-    if not thick.any():
-        return part
-    rest = opened(part & ~dilate(thick, max(spacing), spacing), max(spacing), spacing)
-    numbered, count = ndimage.label(rest)
-    if count == 0:
-        return part
-    kept = numbered == 1 + int(np.argmax(np.bincount(numbered[rest])[1:]))
-    return np.asarray(ndimage.binary_fill_holes(dilate(kept, max(spacing), spacing) & part & ~thick) & part)
-
-
 class _Described(Protocol):
     @property
     def label(self) -> int: ...

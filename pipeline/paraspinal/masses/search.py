@@ -8,18 +8,13 @@ from paraspinal.anatomy.morphology import dilate
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
 from paraspinal.masses.borders import native_region
-from paraspinal.masses.candidates import (
-    SoftRegions,
-    join_touching,
-    soft_regions,
-    without_tails,
-    without_unlike,
-)
+from paraspinal.masses.candidates import SoftRegions, join_touching, soft_regions
 from paraspinal.masses.compartments import Compartments, compartment_map, paravertebral_compartments
 from paraspinal.masses.coverage import assess_coverage
 from paraspinal.masses.explain import Explanation, RegionFacts, describe_regions, explain
 from paraspinal.masses.hidden import hidden_tissue
 from paraspinal.masses.place import paired, placed, without
+from paraspinal.masses.trim import trimmed
 from paraspinal.masses.types import Mass, MassSearch
 from paraspinal.result import ExplainedAway
 from paraspinal.volume import BoolArray, CTVolume, Region
@@ -97,10 +92,7 @@ def _masses(
     # Chest wall and muscle look like a mass; of what the search space leaves out only the rim at bone may be one.
     outside = ~dilate(places.search, 2.0, anatomy.geometry.spacing_mm)
     for facts in sorted(candidates, key=lambda f: -f.volume_ml):
-        part = without_tails(
-            regions.labels == facts.label, facts.radius_mm, anatomy.geometry.spacing_mm, config=config
-        )
-        part = without_unlike(part, anatomy, config=config)
+        part = trimmed(regions.labels == facts.label, facts.radius_mm, anatomy, config=config)
         coarse = _whole(part, anatomy).full(anatomy.geometry.shape)
         blocked = anatomy.mask("column") | anatomy.mask("canal") | anatomy.mask("aorta")
         other = regions.soft if facts.lump else regions.labels > 0
