@@ -45,6 +45,13 @@ def test_fluid_beside_the_spine_is_a_gap_or_a_candidate(sides: tuple[str, ...], 
         assert worst(found, side).assessed_fraction < GAP or any(m.side == side for m in found.masses)
 
 
+def test_free_effusion_is_explained_and_no_mass() -> None:
+    wet = with_effusion(healthy(), anatomy("healthy"), ("right",), hu=12.0, share=0.35)
+    found = searched(wet)
+    assert [m for m in found.masses if m.state == "present"] == []
+    assert sum(item.volume_ml for item in found.explained_away if item.reason == "effusion") > 50.0
+
+
 def test_fluid_does_not_lift_the_diaphragm() -> None:
     dry, level = anatomy("healthy"), {v.label: v.s_mm for v in anatomy("healthy").vertebrae}
     wet = segment_anatomy(with_effusion(healthy(), dry, ("left", "right"), hu=5.0, share=0.6))
@@ -136,7 +143,10 @@ def test_psoas_begins_at_the_highest_lumbar_vertebra_seen() -> None:
     low = replace(whole, vertebrae=tuple(v for v in whole.vertebrae if v.label == "L2"))
     assert psoas_top_s(low) == pytest.approx(low.vertebrae[0].s_mm + 15.0, abs=6.0)
     high = replace(whole, vertebrae=tuple(v for v in whole.vertebrae if v.label[0] == "T"))
-    assert psoas_top_s(high) == -np.inf
+    t12 = next(v.s_mm for v in whole.vertebrae if v.label == "T12")
+    assert psoas_top_s(high) == t12  # its first fibres come from T12, also where the scan ends there
+    higher = replace(whole, vertebrae=tuple(v for v in high.vertebrae if v.label != "T12"))
+    assert psoas_top_s(higher) == -np.inf
 
 
 def test_masses_do_not_share_voxels() -> None:

@@ -552,6 +552,12 @@ class MassConfig(_Section):
     )
     merge_hu: float = setting(16.0, "parts that differ more in HU are not one region", gt=0)
     min_radius_mm: float = setting(4.3, "smallest inscribed sphere of a candidate", gt=0)
+    effusion_share: float = setting(
+        0.3, "what was segmented as pleural effusion by this share is effusion", gt=0, lt=1
+    )
+    sprawl: float = setting(
+        7.0, "a candidate of so many times its inscribed sphere's volume may be fluid or lung", gt=1
+    )
     min_present_ml: float = setting(1.5, "smaller candidates (a ball of 14 mm) may be a vessel or node", ge=0)
     min_zone_share: float = setting(0.55, "share of a candidate inside the compartment", gt=0, le=1)
     tail_share: float = setting(

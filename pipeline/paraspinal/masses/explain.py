@@ -19,6 +19,7 @@ from paraspinal.config import MassConfig
 from paraspinal.masses.candidates import SoftRegions
 from paraspinal.masses.compartments import Compartments
 from paraspinal.masses.heights import diaphragm_s, psoas_top_s
+from paraspinal.volume import BoolArray
 
 _ORGANS = ("liver", "spleen", "kidney_left", "kidney_right")
 _IN_FRONT_MM = 30.0  # oesophagus, azygos, cava lie this close to the midline before the column
@@ -36,6 +37,7 @@ class RegionFacts:
     borders on lung or fat. ``mirror_share``: share of it whose mirror image across the spine is soft
     tissue, too, and ``mirror_radius_mm`` how thick that tissue is there.
     ``organ``: the organ it was segmented as; ``like_organ``: a good part of it was, and its HU are that organ's.
+    ``effusion_share``: share of it that was segmented as pleural effusion.
     ``lumbar``: below the upper end of psoas, by the likeliest names; ``lumbar_probability``: by all names.
     ``lump``: it differs in density from the muscle that it lies in; ``beside_lump``: it is like that muscle and
     touches the lump.
@@ -60,6 +62,7 @@ class RegionFacts:
     organ: str | None
     like_organ: bool
     joined_neck: float
+    effusion_share: float
     lumbar: bool
     deep_lumbar: bool
     lump: bool
@@ -83,6 +86,7 @@ def describe_regions(
     levels = _tissue_levels(regions, anatomy)
     depth = distance_inside(np.isfinite(levels), anatomy.geometry.spacing_mm)
     psoas = psoas_top_s(anatomy)
+    fluid = _effusion(anatomy)
     inside_mm = distance_inside(regions.labels > 0, anatomy.geometry.spacing_mm)
     out = []
     boxes = ndimage.find_objects(regions.labels)
@@ -118,6 +122,7 @@ def describe_regions(
                 organ=_organ_of(label, box, regions, anatomy),
                 like_organ=_like_organ(label, box, regions, anatomy, config=config),
                 joined_neck=_widest_neck(label, box, regions, depth, levels, config=config),
+                effusion_share=float(fluid[box][member].mean()),
                 lumbar=float(s.mean()) < psoas,
                 deep_lumbar=float(s.mean()) < psoas - _BELOW_L1_MM,
                 lump=bool(regions.step_hu[label]),
@@ -125,6 +130,15 @@ def describe_regions(
                 lumbar_probability=_lumbar_probability(anatomy, float(s.mean())),
             )
         )
+    return out
+
+
+def _effusion(anatomy: Anatomy) -> BoolArray:
+    """Pleural effusion of both sides, in the box of the spine."""
+    out = np.zeros(anatomy.spine.s.shape, bool)
+    for name in ("effusion_left", "effusion_right"):
+        if name in anatomy.masks:
+            out |= anatomy.masks[name][anatomy.spine.box]
     return out
 
 
@@ -141,6 +155,8 @@ def explain(
     facts: RegionFacts, anatomy: Anatomy, places: Compartments, *, config: MassConfig
 ) -> Explanation | None:
     """Return what explains a region, or None for a candidate."""
+    if facts.effusion_share > config.effusion_share:
+        return Explanation("effusion", "pleural effusion", 0.8)
     if facts.zone_share < config.min_zone_share:
         return _larger_structure(facts, anatomy, config=config)
     if facts.lump:
@@ -149,17 +165,9 @@ def explain(
         return Explanation("psoas", "psoas beside a lump within it", 0.5)
     if facts.gap_mm > config.max_gap_mm:
         return _beside(facts, anatomy)
-    if facts.radius_mm < config.small_radius_mm:
-        thinner = config.small_radius_mm - facts.radius_mm
-        enclosed = facts.outline_share < config.small_outline + config.small_outline_rise * thinner
-        if (
-            enclosed
-            and facts.anterior_mm < config.foramen_ahead_mm
-            and abs(facts.left_mm) < config.foramen_side_mm
-        ):
-            return Explanation("muscle", "root, vessels and joint tissue at the foramen", 0.5)
-        if facts.gap_mm > config.small_gap_mm:
-            return _beside(facts, anatomy)
+    thin = _thin(facts, anatomy, config=config)
+    if thin is not None:
+        return thin
     limit = config.part_neck if facts.organ is None else config.organ_part_neck
     if facts.joined_neck > limit:
         return _part_of_neighbour(facts, anatomy)
@@ -167,6 +175,18 @@ def explain(
     if in_front:
         return Explanation("oesophagus", "prevertebral structure (oesophagus, azygos or cava)", 0.7)
     return _muscle(facts, anatomy, config=config)
+
+
+def _thin(facts: RegionFacts, anatomy: Anatomy, *, config: MassConfig) -> Explanation | None:
+    """A thin region that bone encloses at the foramen, or that lies away from the column."""
+    thinner = config.small_radius_mm - facts.radius_mm
+    if thinner <= 0.0:
+        return None
+    enclosed = facts.outline_share < config.small_outline + config.small_outline_rise * thinner
+    behind = facts.anterior_mm < config.foramen_ahead_mm and abs(facts.left_mm) < config.foramen_side_mm
+    if enclosed and behind:
+        return Explanation("muscle", "root, vessels and joint tissue at the foramen", 0.5)
+    return _beside(facts, anatomy) if facts.gap_mm > config.small_gap_mm else None
 
 
 def _larger_structure(facts: RegionFacts, anatomy: Anatomy, *, config: MassConfig) -> Explanation:

@@ -121,7 +121,8 @@ def _confidence(facts: RegionFacts, *, config: MassConfig) -> float:
     """Confidence that a candidate is a mass: thick, inside the compartment, outlined by lung or fat.
 
     A documented score, not a probability: the mean of three terms between 0 and 1, less than half of it where the
-    candidate passes broadly into tissue of like density, may be one psoas that is thicker than the other, or is tiny.
+    candidate passes broadly into tissue of like density, may be one psoas that is thicker than the other, is tiny, or
+    is as flat as layered fluid or a collapsed lobe.
     """
     thick = np.clip((facts.radius_mm - config.min_radius_mm) / 4.0 + 0.3, 0.0, 1.0)
     # Where a level's name is uncertain the doubts of the chest and of the loin both hold.
@@ -133,9 +134,11 @@ def _confidence(facts: RegionFacts, *, config: MassConfig) -> float:
     too_thick = facts.radius_mm > config.psoas_sure_excess * facts.psoas_limit_mm
     asymmetric = maybe_psoas and doubtful and not too_thick
     tiny = facts.volume_ml < config.min_present_ml
+    sphere_ml = 4.0 / 3.0 * np.pi * facts.radius_mm**3 / 1000.0
+    sprawling = facts.volume_ml > config.sprawl * sphere_ml
     inside = np.clip((facts.zone_share - config.min_zone_share) / (0.95 - config.min_zone_share), 0.0, 1.0)
     outlined = np.clip(facts.outline_share / 0.3, 0.0, 1.0)
     score = float((thick + inside + outlined) / 3.0)
     if facts.lump:  # muscle outlines it: density tells it from psoas, neither contact nor the other side does
         return round(min(_SUREST, score), 2)
-    return round(min(_SUREST, 0.45 * score if joined or asymmetric or tiny else score), 2)
+    return round(min(_SUREST, 0.45 * score if joined or asymmetric or tiny or sprawling else score), 2)
