@@ -18,7 +18,6 @@ from paraspinal.config import Config
 from paraspinal.masses import find_masses
 from paraspinal.measure import measure_mass, read_lumens
 from paraspinal.phantom import Foci, MassSpec, OrganSpec, PhantomSpec, make_phantom, preset
-from paraspinal.phantom.presets import fast
 from paraspinal.quality import assess_quality
 
 EXPECTED = Path(__file__).parent / "expected" / "masses.json"
@@ -34,8 +33,13 @@ KEYS = (
 )
 
 
+def _small(spec: PhantomSpec) -> PhantomSpec:
+    """The same patient on a coarse grid and a short scan."""
+    return replace(spec, shape=(46, 224, 224), spacing_mm=(3.0, 1.6, 1.6))
+
+
 def _patient(*masses: MassSpec, seed: int = 11, **changes: Any) -> PhantomSpec:
-    return fast(PhantomSpec(name="case", seed=seed, masses=masses, **changes))
+    return _small(PhantomSpec(name="case", seed=seed, masses=masses, **changes))
 
 
 def _ball(side: Any, level: str, diameter_mm: float, **changes: Any) -> MassSpec:
@@ -44,12 +48,12 @@ def _ball(side: Any, level: str, diameter_mm: float, **changes: Any) -> MassSpec
 
 
 CASES: Mapping[str, PhantomSpec] = {
-    "healthy": fast(preset("healthy")),
-    "emh": fast(preset("emh")),
-    "schwannoma": fast(preset("schwannoma")),
-    "abscess": fast(preset("abscess")),
-    "metastasis": fast(preset("metastasis")),
-    "effusion_without_mass": fast(preset("effusion")),
+    "healthy": _small(preset("healthy")),
+    "emh": _small(preset("emh")),
+    "schwannoma": _small(preset("schwannoma")),
+    "abscess": _small(preset("abscess")),
+    "metastasis": _small(preset("metastasis")),
+    "effusion_without_mass": _small(preset("effusion")),
     "small": _patient(_ball("left", "T9", 24.0)),
     "calcified": _patient(_ball("right", "T9", 36.0, calcification=Foci(4, 4.0, 500.0))),
     "fatty": _patient(_ball("left", "T9", 44.0, fat=Foci(2, 12.0, 0.0))),

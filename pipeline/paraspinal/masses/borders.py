@@ -73,12 +73,15 @@ def _without_thin(mask: BoolArray, spacing: Spacing, *, config: MassConfig) -> B
     An opening by a share of its own radius; what then lies close to the rest still belongs to it, and so does
     another lobe that only a waist joins.
     """
-    depth = distance_inside(np.pad(mask, 1), spacing)[1:-1, 1:-1, 1:-1]
-    radius = config.thin_share * float(depth.max(initial=0.0))
-    core = depth > radius
-    if not core.any():
+    if not mask.any():
         return mask
-    kept = mask & (distance_inside(~core, spacing) <= radius + config.thin_keeps_mm)
+    tight = Region.of(mask)
+    depth = distance_inside(np.pad(tight.mask, 1), spacing)[1:-1, 1:-1, 1:-1]
+    radius = config.thin_share * float(depth.max())
+    core = depth > radius
+    part = tight.mask & (distance_inside(~core, spacing) <= radius + config.thin_keeps_mm)
+    kept = np.zeros_like(mask)
+    kept[tight.box] = part
     numbered, count = ndimage.label(kept)
     if count > 1:
         sizes = np.bincount(numbered.ravel())
