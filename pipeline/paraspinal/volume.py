@@ -235,6 +235,18 @@ class Region:
         out[inner] = self.mask
         return Region((low[0], low[1], low[2]), out)
 
+    def on(self, box: tuple[slice, slice, slice]) -> BoolArray:
+        """Return the region as a mask over a box of the larger grid."""
+        out = np.zeros([part.stop - part.start for part in box], dtype=bool)
+        here, there = [], []
+        for own, other in zip(self.box, box, strict=True):
+            low = max(own.start, other.start)
+            high = max(low, min(own.stop, other.stop))
+            here.append(slice(low - own.start, high - own.start))
+            there.append(slice(low - other.start, high - other.start))
+        out[tuple(there)] = self.mask[tuple(here)]
+        return out
+
     def full(self, shape: Index3) -> BoolArray:
         """Return the region as a mask over the whole grid."""
         out = np.zeros(shape, dtype=bool)

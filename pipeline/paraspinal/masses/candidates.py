@@ -190,7 +190,7 @@ def join_touching(
 ) -> tuple[SoftRegions, set[int]]:
     """Join candidates that touch and differ by less than `merge_hu`; also return the labels that grew by it."""
     mean = {c.label: c.mean_hu for c in candidates}
-    root = {label: label for label in mean}
+    root = np.arange(len(regions.radius_mm))
     boxes = ndimage.find_objects(regions.labels)
     for label in mean:
         grown = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in boxes[label - 1])
@@ -198,9 +198,9 @@ def join_touching(
         around = np.unique(here[ndimage.binary_dilation(here == label) & (here != label)])
         for other in map(int, around):
             if other in mean and abs(mean[other] - mean[label]) < config.merge_hu:
-                a, b = sorted((_root(root, label), _root(root, other)))
+                a, b = sorted((_find(root, label), _find(root, other)))
                 root[b] = a
-    final = {label: _root(root, label) for label in mean}
+    final = {label: _find(root, label) for label in mean}
     names = {a for label, a in final.items() if a != label}
     if not names:
         return regions, set()
@@ -210,9 +210,3 @@ def join_touching(
         table[label] = a
         radius[a] = max(radius[a], radius[label])
     return replace(regions, labels=table[regions.labels], radius_mm=radius), names
-
-
-def _root(root: dict[int, int], k: int) -> int:
-    while root[k] != k:
-        k = root[k]
-    return k

@@ -12,6 +12,7 @@ from paraspinal.anatomy.morphology import dilate, distance_inside
 from paraspinal.anatomy.spine.levels import VERTEBRA_NUMBERS
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
+from paraspinal.masses.heights import top_s
 from paraspinal.volume import BoolArray, LabelMap
 
 _LEAST_LUNG_VOXELS = 500
@@ -64,11 +65,7 @@ def paravertebral_compartments(anatomy: Anatomy, *, config: MassConfig) -> Compa
 
 def _highest_s(anatomy: Anatomy) -> float:
     """Arc length of the top of T1, above which lies the neck; infinite where it is not in view."""
-    tops = [
-        v.s_mm + 0.5 * abs(v.top_mm - v.bottom_mm)
-        for v in anatomy.vertebrae
-        if v.label == "T1" and v.confidence >= _LIKELY
-    ]
+    tops = [top_s(v) for v in anatomy.vertebrae if v.label == "T1" and v.confidence >= _LIKELY]
     return max(tops, default=np.inf)
 
 

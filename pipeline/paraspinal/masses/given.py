@@ -136,8 +136,7 @@ def with_given(
         rest = without(regions, mass.region)
         if rest is not None:
             masses.append(replace(mass, region=rest))
-    unpaired = [replace(mass, pair_id=None) for mass in masses]
-    by_size = sorted(unpaired, key=lambda mass: -mass.region.voxels)
+    by_size = sorted(masses, key=lambda mass: -mass.region.voxels)
     return replace(search, masses=paired(by_size)), tuple(records)
 
 
@@ -159,7 +158,7 @@ def without_rejected(search: MassSearch, ids: Iterable[int]) -> tuple[MassSearch
                 code="mass_unknown",
                 remedy=f"Masses found: {listed}.",
             )
-    kept = [replace(mass, pair_id=None) for mass in search.masses if mass.id not in wanted]
+    kept = [mass for mass in search.masses if mass.id not in wanted]
     records = tuple(
         Correction(
             kind="reject_mass",
@@ -212,15 +211,7 @@ def _check_apart(given: Sequence[GivenMass], regions: Sequence[Region]) -> None:
 
 def _shared(a: Region, b: Region) -> float:
     """Voxels of both regions, relative to the smaller one."""
-    low = np.maximum(a.start, b.start)
-    high = np.minimum(np.add(a.start, a.mask.shape), np.add(b.start, b.mask.shape))
-    if (high <= low).any():
-        return 0.0
-    parts = [
-        r.mask[tuple(slice(lo - s, hi - s) for lo, hi, s in zip(low, high, r.start, strict=True))]
-        for r in (a, b)
-    ]
-    return float((parts[0] & parts[1]).sum()) / max(1, min(a.voxels, b.voxels))
+    return float((a.mask & b.on(a.box)).sum()) / max(1, min(a.voxels, b.voxels))
 
 
 def _mass(

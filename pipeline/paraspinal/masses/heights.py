@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from paraspinal.anatomy.types import Anatomy
+from paraspinal.anatomy.types import Anatomy, Vertebra
 
 
 def _level_s(anatomy: Anatomy, label: str) -> float | None:
@@ -12,6 +12,11 @@ def _level_s(anatomy: Anatomy, label: str) -> float | None:
         if vertebra.label == label:
             return vertebra.s_mm
     return None
+
+
+def top_s(vertebra: Vertebra) -> float:
+    """Arc length of the upper end plate of a vertebra."""
+    return vertebra.s_mm + 0.5 * abs(vertebra.top_mm - vertebra.bottom_mm)
 
 
 def diaphragm_s(anatomy: Anatomy) -> float:
@@ -38,7 +43,7 @@ def psoas_top_s(anatomy: Anatomy) -> float:
     level = _level_s(anatomy, "L1")
     if level is not None:
         return level + 12.0
-    tops = [v.s_mm + 0.5 * abs(v.top_mm - v.bottom_mm) for v in anatomy.vertebrae if v.label[0] == "L"]
+    tops = [top_s(v) for v in anatomy.vertebrae if v.label[0] == "L"]
     if tops:
         return max(tops)
     lowest = min(anatomy.vertebrae, key=lambda v: v.s_mm, default=None)
@@ -47,7 +52,4 @@ def psoas_top_s(anatomy: Anatomy) -> float:
 
 def l4_bottom_s(anatomy: Anatomy) -> float:
     """Arc length of the disc between L4 and L5; minus infinity where L5 is not in view."""
-    for vertebra in anatomy.vertebrae:
-        if vertebra.label == "L5":
-            return vertebra.s_mm + 0.5 * abs(vertebra.top_mm - vertebra.bottom_mm)
-    return -np.inf
+    return next((top_s(v) for v in anatomy.vertebrae if v.label == "L5"), -np.inf)

@@ -64,12 +64,7 @@ def without(taken: Sequence[Region], region: Region | None) -> Region | None:
         return None
     mask = region.mask.copy()
     for other in taken:
-        own, theirs = [], []
-        for a, n, b, m in zip(region.start, mask.shape, other.start, other.mask.shape, strict=True):
-            low, high = max(a, b), max(a, b, min(a + n, b + m))
-            own.append(slice(low - a, high - a))
-            theirs.append(slice(low - b, high - b))
-        mask[tuple(own)] &= ~other.mask[tuple(theirs)]
+        mask &= ~other.on(region.box)
     if not mask.any():
         return None
     if int(mask.sum()) == region.voxels:

@@ -31,7 +31,7 @@ def measure_bridging(
     mask = view.mask.copy()
     for other in others:
         if mass.pair_id is not None and other.pair_id == mass.pair_id:
-            mask |= other.region.full(volume.hu.shape)[view.box]
+            mask |= other.region.on(view.box)
     left = _left_mm(volume, anatomy, view)
     if not np.isfinite(left[view.mask]).any():
         return Measurement.missing("mm", "the mass lies beyond the traced spine")

@@ -217,13 +217,21 @@ def _result(folder: Path) -> StructureSet:
 
 def _dicom(path: Path) -> StructureSet | None:
     """Return the structures of a DICOM object; None if it is neither SEG nor RTSTRUCT."""
+    read = _dicom_object(path)
+    if read is None:
+        return None
+    return of_segmentation(read) if isinstance(read, Segmentation) else of_structure_set(read)
+
+
+def _dicom_object(path: Path) -> Segmentation | StructureSetFile | None:
+    """Read a DICOM SEG or RTSTRUCT; None if it is neither."""
     try:
-        return of_segmentation(read_seg(path))
+        return read_seg(path)
     except SegError as error:
         if error.code != "seg_other_object":
             raise _unreadable(path, error, error.code) from error
     try:
-        return of_structure_set(read_rtstruct(path))
+        return read_rtstruct(path)
     except RtStructError as error:
         if error.code != "rtstruct_other_object":
             raise _unreadable(path, error, error.code) from error
@@ -238,27 +246,20 @@ def dicom_regions(path: Path) -> list[tuple[str, StructureMask]]:
     UsageError
         ``masks_unreadable`` if the object is damaged, ``masks_format`` if it is neither.
     """
-    try:
-        read = read_seg(path)
+    read = _dicom_object(path)
+    if read is None:
+        raise _not_a_form(path)
+    if isinstance(read, Segmentation):
         return [
             (f"{s.number} ({s.label})", in_box(s.label, s.region, read.grid))
             for s in read.segments
             if s.region
         ]
-    except SegError as error:
-        if error.code != "seg_other_object":
-            raise _unreadable(path, error, error.code) from error
-    try:
-        items = read_rtstruct(path).structures
-        return [
-            (item.name, in_box(item.name, item.region, item.grid))
-            for item in items
-            if item.region and item.grid
-        ]
-    except RtStructError as error:
-        if error.code != "rtstruct_other_object":
-            raise _unreadable(path, error, error.code) from error
-    raise _not_a_form(path)
+    return [
+        (item.name, in_box(item.name, item.region, item.grid))
+        for item in read.structures
+        if item.region and item.grid
+    ]
 
 
 def of_segmentation(read: Segmentation) -> StructureSet:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +85,7 @@ def _textures(view: MassView, config: MeasureConfig) -> Measurements:
 
 def _resampled(view: MassView, spacing_mm: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """HU and share of the mass on isotropic voxels around it, grids centred on each other (IBSI 2.4.1)."""
-    tight = Region.of(view.mask).padded((1, 1, 1), _shape(view.mask))
+    tight = Region.of(view.mask).padded((1, 1, 1), view.geometry.shape)
     axes = []
     for first, n, h in zip(tight.start, tight.mask.shape, view.spacing_mm, strict=True):
         count = max(1, int(np.ceil(n * h / spacing_mm)))
@@ -96,11 +95,6 @@ def _resampled(view: MassView, spacing_mm: float) -> tuple[npt.NDArray[np.float3
     hu = ndimage.map_coordinates(view.hu, grid, order=1, mode="nearest")
     share = ndimage.map_coordinates(view.mask.astype(np.float32), grid, order=1, mode="constant")
     return np.rint(hu).astype(np.float32), np.asarray(share, np.float32)
-
-
-def _shape(mask: npt.NDArray[Any]) -> tuple[int, int, int]:
-    z, y, x = mask.shape
-    return (z, y, x)
 
 
 def discretised(hu: npt.NDArray[np.floating], mask: BoolArray, config: MeasureConfig) -> Levels:
