@@ -87,7 +87,7 @@ def run_case(spec: PhantomSpec) -> dict[str, Any]:
         }
         rows.append({"state": mass.state, "side": mass.side, "levels": list(mass.levels), "measured": values})
     truth = [
-        {"side": m["side"], "volume_ml": round(m["volume_ml"], 2)}
+        {"side": m["side"], "levels": m["levels"], "volume_ml": round(m["volume_ml"], 2)}
         for m in made.truth["masses"]
         if m["in_view"]
     ]

@@ -95,3 +95,17 @@ def test_a_turned_volume_keeps_its_aorta() -> None:
     geometry = replace(volume.geometry, axes_lps=turn @ volume.geometry.axes_lps)
     turned = segment_anatomy(replace(volume, geometry=geometry))
     assert turned.mask("aorta").sum() == anatomy("emh").mask("aorta").sum()
+
+
+def test_a_round_field_without_a_padding_value_cuts_a_mass_at_its_edge() -> None:
+    hu = np.full((6, 60, 60), 40, np.int16)
+    y, x = np.mgrid[:60, :60] - 29.5
+    outside = np.hypot(y, x) > 31.0
+    hu[:, outside] = -1000
+    volume = CTVolume(hu, Geometry(hu.shape, (2.0, 1.0, 1.0), (0.0, 0.0, 0.0)))
+    at_edge, inside = (np.zeros(hu.shape, bool) for _ in range(2))
+    at_edge[2:4, 5:14, 8:14] = True
+    at_edge &= ~outside
+    inside[2:4, 28:32, 28:32] = True
+    assert cut_by_scan(Region.of(at_edge), volume)
+    assert not cut_by_scan(Region.of(inside), volume)

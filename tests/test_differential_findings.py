@@ -218,6 +218,29 @@ def test_an_effusion_is_absent_only_when_both_sides_were_judged() -> None:
     assert both["pleural_effusion"].state == "absent"
 
 
+def test_two_sides_without_fluid_deny_an_effusion() -> None:
+    none = Measurement.below("mL", "none seen", limit=50.0)
+    found = _by_name(patient_findings({"effusion_left_ml": none, "effusion_right_ml": none}, {}))
+    assert found["pleural_effusion"].state == "absent"
+    assert found["pleural_effusion"].probability < 0.15
+
+
+@pytest.mark.parametrize("sd", [0.1, 6.0])
+def test_an_uncertain_size_is_no_certain_band(sd: float) -> None:
+    model = load_model("emh-differential-1")
+    band = {}
+    for size in (29.0, 31.0):
+        finding = Finding(name="size_mm", kind="numeric", state="present", value=size, uncertainty=sd)
+        band[size] = differential_of((finding,), model).posterior["emh"]
+    unlike = abs(band[29.0] - band[31.0])
+    exact = Finding(name="size_mm", kind="numeric", state="present", value=29.0)
+    step = abs(
+        differential_of((exact,), model).posterior["emh"]
+        - differential_of((exact.model_copy(update={"value": 31.0}),), model).posterior["emh"]
+    )
+    assert unlike == pytest.approx(step, abs=1e-6) if sd < 1 else unlike < 0.6 * step
+
+
 def test_pairs_are_two_sided_and_a_single_mass_is_not() -> None:
     pair = (_mass(1, "left", 1), _mass(2, "right", 1))
     found = _by_name(patient_findings({}, {}, _search(*pair)))

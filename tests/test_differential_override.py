@@ -13,9 +13,11 @@ MASSES = {
     n: (Finding(name="calcification", kind="boolean", state="present", probability=0.8),) for n in (1, 2)
 }
 
+MODEL = load_model("emh-differential-1")
+
 
 def applied(*texts: str):
-    return apply_overrides([parse_override(text) for text in texts], PATIENT, MASSES)
+    return apply_overrides([parse_override(text) for text in texts], PATIENT, MASSES, MODEL)
 
 
 def test_a_name_alone_means_the_patient_and_else_every_mass() -> None:
@@ -38,10 +40,20 @@ def test_one_mass_can_be_meant() -> None:
     assert done.records[1].before == "not among the findings"
 
 
+def test_what_reads_the_same_thing_is_set_aside_with_its_words() -> None:
+    measured = Finding(name="discrete_high_density", kind="boolean", state="present", probability=0.97)
+    override = parse_override("1:calcification=absent")
+    done = apply_overrides([override], PATIENT, {1: (measured,)}, MODEL)
+    assert {f.name: f.state for f in done.masses[1]} == {
+        "discrete_high_density": "not_assessed",
+        "calcification": "absent",
+    }
+    assert "discrete_high_density present (probability 0.97)" in done.records[0].before
+
+
 def test_what_no_scan_shows_becomes_the_patients_and_moves_the_differential() -> None:
-    model = load_model("emh-differential-1")
-    before = differential_of(PATIENT, model).posterior
-    after = differential_of(applied("nf1=present").patient, model).posterior
+    before = differential_of(PATIENT, MODEL).posterior
+    after = differential_of(applied("nf1=present").patient, MODEL).posterior
     assert after["neurogenic_tumour"] > before["neurogenic_tumour"]
 
 

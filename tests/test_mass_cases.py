@@ -11,6 +11,8 @@ from mass_cases import CASES, EXPECTED, run_case
 STORED = json.loads(EXPECTED.read_text(encoding="utf-8"))
 WITHIN = {"volume_ml": 0.03, "craniocaudal_mm": 0.05, "macroscopic_fat_ml": 0.1, "gas_ml": 0.1}
 """Relative change that another version of a numerical library may make; HU may move by 1, counts not at all."""
+A_LEVEL_SHORT = ("emh", "schwannoma", "metastasis")
+"""Two of these reach a vertebra that the scan cuts too short to be listed; the third ends in bone it destroys."""
 
 
 def test_every_case_is_stored() -> None:
@@ -37,5 +39,6 @@ def test_a_case_reads_as_it_did_and_as_it_is(name: str) -> None:
     assert sides <= {m["side"] for m in found["masses"]}
     for mass in (m for m in found["masses"] if m["state"] == "present"):
         assert mass["side"] in sides
-        known = next(t["volume_ml"] for t in found["truth"] if t["side"] == mass["side"])
-        assert mass["measured"]["volume_ml"][1] == pytest.approx(known, rel=0.3)
+        known = next(t for t in found["truth"] if t["side"] == mass["side"])
+        assert mass["measured"]["volume_ml"][1] == pytest.approx(known["volume_ml"], rel=0.3)
+        assert (mass["levels"] == known["levels"]) == (name not in A_LEVEL_SHORT)

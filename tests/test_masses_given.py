@@ -137,3 +137,25 @@ def test_a_rejected_candidate_goes_and_the_others_keep_their_ids() -> None:
         without_rejected(before, [77])
     assert refused.value.code == "mass_unknown"
     assert str(first.id) in refused.value.remedy
+
+
+def test_an_outline_beside_a_candidate_leaves_the_rest_of_it_placed_anew() -> None:
+    volume, (x, y, z) = phantom(PRESET).volume, largest()
+    candidate = replace(search(PRESET).masses[0], region=Region.of(drawn((x, y, z + 10.0))))
+    before = replace(search(PRESET), masses=(candidate,))
+    after, records = with_given(before, [given(drawn((x, y, z - 10.0)))], volume, anatomy(PRESET))
+    rest = next(m for m in after.masses if m.id == candidate.id and OUTLINED not in m.flags)
+    assert rest.region.voxels < candidate.region.voxels
+    assert rest.centroid_lps_mm[2] == pytest.approx(
+        z + 10.0, abs=1.5
+    )  # not where the whole candidate was said to lie
+    assert any(r.target == f"mass {candidate.id}" and "outside the outlines" in r.after for r in records)
+
+
+def test_a_stray_voxel_is_no_mass() -> None:
+    one = np.zeros(phantom(PRESET).volume.geometry.shape, bool)
+    index = np.rint(phantom(PRESET).volume.geometry.to_index(largest())).astype(int)
+    one[tuple(index)] = True
+    with pytest.raises(UsageError) as refused:
+        applied(given(one))
+    assert refused.value.code == "mass_mask_empty"

@@ -217,9 +217,31 @@ def test_every_key_of_the_contract_is_there() -> None:
     low_density_foci_count low_density_foci_ml low_density_foci_mean_hu fluid_compatible_score gas_ml
     rim_contrast_hu edge_width_mm well_defined_fraction lobulation midline_bridging_mm canal_extension_mm2
     foramen_width_mm bone_interface_mm2 bone_interface_without_cortex_fraction lytic_depth_mm
-    scalloping_depth_mm"""
+    scalloping_depth_mm attenuation_sd_without_noise_hu"""
     found = _measure()
     texture = {key for key in found if key.startswith("ibsi.")}
     assert set(found) - texture == set(keys.split())
     assert len(texture) == 75
     assert all(key.count(".") == 2 for key in texture)
+
+
+@pytest.mark.parametrize("diameter", [8.0, 10.0, 14.0])
+def test_gas_is_no_fat(diameter: float) -> None:
+    m = _measure((ball((3.0, 0.0, 0.0), diameter), -950.0))
+    assert m["gas_ml"].value == pytest.approx(np.pi / 6 * diameter**3 / 1000, rel=0.35)
+    assert m["macroscopic_fat_ml"].status == "below_detection_limit"
+    assert m["fat_fraction"].value < 0.01
+
+
+@pytest.mark.parametrize("noise", [8.0, 20.0])
+def test_noise_alone_is_no_structure(noise: float) -> None:
+    found = _measure(noise=noise)["attenuation_sd_without_noise_hu"]
+    assert found.status == "below_detection_limit"
+    assert found.detection_limit < noise
+
+
+def test_structure_is_told_from_noise() -> None:
+    dark = [(ball((x, y, z), 8.0), 5.0) for x in (-6.0, 6.0) for y in (-6.0, 6.0) for z in (-6.0, 6.0)]
+    bare, noisy = (_measure(*dark, noise=n)["attenuation_sd_without_noise_hu"] for n in (0.5, 12.0))
+    assert noisy.status == "measured"
+    assert noisy.value == pytest.approx(bare.value, rel=0.15)

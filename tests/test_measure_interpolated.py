@@ -54,3 +54,11 @@ def test_an_organ_is_marked_where_a_gap_crosses_it(slice_: int) -> None:
     assert found["spleen_hu"].status == ("interpolated" if slice_ == 30 else "measured")
     assert found["noise_sd_hu"].status == "interpolated"  # read all over the scan
     assert found["spleen_hu"].value == 50.0
+
+
+def test_what_was_not_found_on_a_gap_is_not_denied() -> None:
+    volume = replace(SCENE.volume(), interpolated=(30,))
+    found = measure_mass(volume, SCENE.anatomy(volume), quality_of(SCENE), SCENE.candidate(), config=CONFIG)
+    assert "below_detection_limit" not in {m.status for m in found.values()}
+    assert found["gas_ml"].status == "not_assessed"
+    assert "interpolated" in (found["gas_ml"].reason or "")

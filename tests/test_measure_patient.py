@@ -155,3 +155,19 @@ def test_a_native_voxel_is_one_sample_however_fine_the_working_grid(slices: floa
 def test_a_cut_spleen_without_lesions_denies_none() -> None:
     m = _patient(organs={"spleen": Organ("present", 0.9, truncated=("inferior",))})
     assert m["splenic_lesions_count"].status == "not_assessed"
+
+
+def test_a_spleen_that_is_not_there_is_below_its_limit_and_has_no_length() -> None:
+    m = _patient(structures={}, organs={"spleen": Organ("absent", 0.9, reason="nothing at its place")})
+    assert m["spleen_volume_ml"].status == "below_detection_limit"
+    assert {m[key].status for key in ("spleen_length_mm", "splenic_lesions_count")} == {"not_assessed"}
+
+
+def test_an_effusion_that_could_not_be_judged_says_so() -> None:
+    organs = {
+        "effusion_left": Organ("not_in_view", 0.9),
+        "effusion_right": Organ("indeterminate", 0.3, reason="airless lung"),
+    }
+    m = _patient(structures={}, organs=organs)
+    assert m["effusion_left_ml"].status == m["effusion_left_hu"].status == "not_in_view"
+    assert "airless lung" in (m["effusion_right_ml"].reason or "")

@@ -31,6 +31,8 @@ def _row(**changes: Any) -> dict[str, Any]:
         "diameter_mm": 26.7,
         "cut": False,
         "margin": "well",
+        "touches": ["lung"],
+        "muscle_step_hu": 12.0,
         "state": "present",
         "iou": 0.8,
         "dice": 0.89,
@@ -92,9 +94,22 @@ def test_false_candidates_lower_the_froc() -> None:
         }
 
     records = [_record(_row(confidence=0.7), others=(false(0.8),)) for _ in range(10)]
-    assert "| 0.5 | 0/10" in summarise(records)
-    assert "| 0.5 | 10/10" in summarise(
-        [_record(_row(confidence=0.9), others=(false(0.8),)) for _ in range(10)]
+    assert _froc_at_half(records) == "0/10"
+    assert _froc_at_half([_record(_row(confidence=0.9), others=(false(0.8),)) for _ in range(10)]) == "10/10"
+
+
+def _froc_at_half(records: list[dict[str, Any]]) -> str:
+    table = summarise(records).split("| sensitivity, any state |")[1]
+    row = next(line for line in table.splitlines() if line.startswith("| beside lung |"))
+    return row.split("|")[4].split("=")[0].strip()
+
+
+def test_a_name_off_at_both_ends_is_wrong_and_an_end_drawn_short_is_not() -> None:
+    wrong = _row(found_levels=["T9", "T11"], level_probability=0.99)
+    short = _row(found_levels=["T8", "T9"], level_probability=0.99)
+    assert "confident 1." in summarise([_record(wrong, short)])
+    assert "confident 0." in summarise(
+        [_record(short, _row(found_levels=["T9", "T11"], level_probability=0.5))]
     )
 
 
@@ -141,7 +156,7 @@ def test_suites_are_seeded_and_named(tmp_path: Path) -> None:
     assert [p.name for p in find_series(tmp_path)] == ["one"]
 
 
-def test_a_case_is_run_once_and_kept(tmp_path: Path) -> None:
+def test_a_case_is_run_once_and_kept_for_this_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("small", "phantom", 0, spec=fast(preset("emh")))
     told: list[str] = []
     (first,) = run_suite([case], tmp_path, progress=told.append)
@@ -152,6 +167,9 @@ def test_a_case_is_run_once_and_kept(tmp_path: Path) -> None:
     (again,) = run_suite([case], tmp_path, progress=told.append)
     assert again == first
     assert "already" in told[-1]
+    monkeypatch.setattr("paraspinal.validation.run.code_digest", lambda: "of other code")
+    (anew,) = run_suite([case], tmp_path, progress=told.append)
+    assert anew["code"] == "of other code"
 
 
 def test_an_error_is_a_record(tmp_path: Path) -> None:

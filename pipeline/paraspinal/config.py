@@ -555,6 +555,9 @@ class MassConfig(_Section):
     effusion_share: float = setting(
         0.3, "what was segmented as pleural effusion by this share is effusion", gt=0, lt=1
     )
+    fluid_step_hu: float = setting(
+        10.0, "what is denser than the fluid it lies in by this is lung or a mass, not fluid", gt=0
+    )
     sprawl: float = setting(
         7.0, "a candidate of so many times its inscribed sphere's volume may be fluid or lung", gt=1
     )
@@ -614,7 +617,7 @@ class MassConfig(_Section):
         0.5, "less outline by lung or fat encloses a thin candidate in bone or muscle", ge=0, le=1
     )
     small_outline_rise: float = setting(0.075, "growth of that share per millimetre of thinness", ge=0)
-    small_gap_mm: float = setting(4.0, "a thin candidate lies this close to the column", gt=0)
+    small_gap_mm: float = setting(4.0, "a thin or sure candidate lies this close to the column", gt=0)
     foramen_side_mm: float = setting(26.0, "a thin candidate so close to the midline")
     foramen_ahead_mm: float = setting(5.0, "and not farther in front is tissue of the foramen")
     psoas_radius_mm: float = setting(11.0, "no psoas is thicker at its upper end", gt=0)
@@ -772,6 +775,9 @@ class MeasureConfig(_Section):
     edge_min_contrast_hu: float = setting(40.0, "a border is read where tissue outside differs by this", gt=0)
     edge_lung_hu: float = setting(-250.0, "tissue outside below this is lung and not counted")
     edge_bone_hu: float = setting(160.0, "tissue outside above this is bone and not counted")
+    edge_min_share: float = setting(
+        0.2, "a margin of whose border to soft tissue and fat less can be read is not judged", ge=0, le=1
+    )
     edge_min_points: int = setting(20, "fewer readable border points give no margin", ge=3)
     well_defined_factor: float = setting(
         2.0, "a border this many times the scan's own edge is ill defined", gt=1

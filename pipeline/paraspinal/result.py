@@ -151,6 +151,9 @@ class Finding(_Frozen):
     value: FiniteFloat | str | None = Field(
         None, description="category, grade or number; none for a boolean finding"
     )
+    uncertainty: FiniteFloat | None = Field(
+        None, description="standard uncertainty of a numeric value, type A and B together"
+    )
     probability: Probability | None = Field(None, description="that a boolean finding is present")
     probabilities: dict[str, Probability] | None = Field(None, description="per category")
     measurements: tuple[str, ...] = Field((), description="keys of the measurements it rests on")

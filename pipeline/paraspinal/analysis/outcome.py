@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 
 from paraspinal.analysis.table import measurement_scopes
+from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import Config, OutcomeConfig
 from paraspinal.masses.types import MassSearch
 from paraspinal.result import AnalysisResult, Coverage, Loading, Outcome
@@ -30,6 +31,12 @@ def orientation_doubt(loading: Loading) -> str | None:
         f"The anatomy contradicts the stated orientation: {' '.join(against)} If the orientation is known to be right"
         " (situs inversus), set outcome.trust_orientation."
     )
+
+
+def uncertain_levels(found: Anatomy | None, config: Config) -> frozenset[str]:
+    """Return the names of vertebrae that are too doubtful to rest a claim on."""
+    vertebrae = () if found is None else found.vertebrae
+    return frozenset(v.label for v in vertebrae if v.confidence < config.outcome.min_level_confidence)
 
 
 def decide_outcome(

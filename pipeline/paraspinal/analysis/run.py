@@ -14,11 +14,15 @@ from paraspinal.analysis.clock import Progress, StageClock, peak_rss_mib
 from paraspinal.analysis.corrections import read_corrections
 from paraspinal.analysis.finite import finite_stage
 from paraspinal.analysis.identifiers import with_identifiers
-from paraspinal.analysis.outcome import decide_outcome, not_assessed_sentences, orientation_doubt
+from paraspinal.analysis.outcome import (
+    decide_outcome,
+    not_assessed_sentences,
+    orientation_doubt,
+    uncertain_levels,
+)
 from paraspinal.analysis.stages import Judged, Measured, Survey, judge, measure_all, survey
 from paraspinal.analysis.types import Analysis
 from paraspinal.anatomy.given.segmenters import check_segmenter, parse_segmenter, run_segmenter
-from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import Config, load_config
 from paraspinal.loading import LoadedSeries
 from paraspinal.result import AnalysisResult, Provenance
@@ -166,7 +170,7 @@ def _result(
         config=config,
         failure=scan.failure,
         rejected=sum(c.kind == "reject_mass" for c in scan.corrections),
-        uncertain_levels=_uncertain_levels(scan.anatomy, config),
+        uncertain_levels=uncertain_levels(scan.anatomy, config),
     )
     result = AnalysisResult(
         provenance=provenance,
@@ -185,8 +189,3 @@ def _result(
     )
     sentences = not_assessed_sentences(result, config=config, notes=scan.notes)
     return result.model_copy(update={"not_assessed": sentences})
-
-
-def _uncertain_levels(found: Anatomy | None, config: Config) -> frozenset[str]:
-    vertebrae = () if found is None else found.vertebrae
-    return frozenset(v.label for v in vertebrae if v.confidence < config.outcome.min_level_confidence)

@@ -12,10 +12,11 @@ from paraspinal.analysis.corrections import UserCorrections, corrected_search
 from paraspinal.analysis.finite import check_finite
 from paraspinal.anatomy.given.apply import apply_structures
 from paraspinal.anatomy.given.types import StructureSet
+from paraspinal.anatomy.parallel import each
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import Config
 from paraspinal.errors import AnalysisError, UsageError
-from paraspinal.masses.types import MassSearch
+from paraspinal.masses.types import Mass, MassSearch
 from paraspinal.quality.types import ScanQuality
 from paraspinal.result import Abstention, Correction, Differential, Finding, MassResult, Measurements
 from paraspinal.volume import CTVolume
@@ -91,7 +92,7 @@ def survey(
         with clock.stage("masses"):
             search = masses.find_masses(volume, found, config=config.masses)
     records: tuple[Correction, ...] = ()
-    if corrections:
+    if corrections is not None and (corrections.outlines or corrections.rejected):
         if found is None or search is NOTHING_SEARCHED:
             raise UsageError(
                 "Nothing was searched beside the spine, so that no mass can be corrected.",
@@ -139,20 +140,19 @@ def measure_all(scan: Survey, config: Config) -> Measured:
 
 def _measure(scan: Survey, found: Anatomy, config: Config) -> Measured:
     where = (scan.volume, found, scan.quality)
+
+    def one(mass: Mass) -> Measurements:
+        others = [other for other in scan.search.masses if other.id != mass.id]
+        return measure.measure_mass(*where, mass, config=config.measure, others=others)
+
     return Measured(
         patient=measure.mark_patient(
             measure.measure_patient(*where, config=config.measure), scan.volume, found
         ),
         vertebrae=measure.measure_vertebrae(*where, config=config.measure),
-        masses={
-            mass.id: measure.measure_mass(
-                *where,
-                mass,
-                config=config.measure,
-                others=[other for other in scan.search.masses if other.id != mass.id],
-            )
-            for mass in scan.search.masses
-        },
+        masses=dict(
+            zip([mass.id for mass in scan.search.masses], each(one, scan.search.masses), strict=True)
+        ),
     )
 
 
@@ -190,7 +190,7 @@ def judge(
         )
         for mass in scan.search.masses
     }
-    stated = differential.apply_overrides(overrides, patient, derived)
+    stated = differential.apply_overrides(overrides, patient, derived, model)
     patient = stated.patient
     judged = [
         (mass, stated.masses[mass.id], _volume_ml(measured.masses[mass.id])) for mass in scan.search.masses

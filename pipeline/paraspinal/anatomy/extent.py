@@ -89,5 +89,17 @@ def _not_scanned(region: Region, shape: Index3, padding: BoolArray | None, margi
 def cut_by_scan(region: Region, volume: CTVolume) -> bool:
     """Tell whether a native region reaches the end of the scan, the padding of a round field of view included."""
     margin = [max(1, round(_NEAR_END_MM / s)) for s in volume.geometry.spacing_mm]
-    sides = cut_sides(region, volume.geometry.shape, volume.padding, margin=(margin[0], margin[1], margin[2]))
+    padding = volume.padding
+    if padding is None or not padding.any():
+        padding = _unmarked_padding(region, margin, volume)
+    sides = cut_sides(region, volume.geometry.shape, padding, margin=(margin[0], margin[1], margin[2]))
     return bool(sides)
+
+
+def _unmarked_padding(region: Region, margin: list[int], volume: CTVolume) -> BoolArray | None:
+    """What lies outside a round field that no padding value marks, where the region comes close to it."""
+    outside = _outside_the_circle(volume.geometry.shape)
+    _, rows, columns = region.padded((margin[0], margin[1], margin[2]), volume.geometry.shape).box
+    if not outside[rows, columns].any() or not _one_value(volume.hu[:, outside]):
+        return None
+    return np.broadcast_to(outside[None], volume.geometry.shape)

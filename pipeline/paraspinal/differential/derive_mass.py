@@ -94,7 +94,15 @@ def _size(measurements: Measurements) -> Finding:
         return Finding(
             name="size_mm", kind="numeric", state="not_assessed", measurements=(key,), reason=f"{key}: {why}"
         )
-    return Finding(name="size_mm", kind="numeric", state="present", value=m.value, measurements=(key,))
+    spread = None if m.uncertainty is None else m.uncertainty.combined
+    return Finding(
+        name="size_mm",
+        kind="numeric",
+        state="present",
+        value=m.value,
+        uncertainty=spread,
+        measurements=(key,),
+    )
 
 
 def _margin(measurements: Measurements, config: DifferentialConfig) -> Finding:

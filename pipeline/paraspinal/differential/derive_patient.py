@@ -131,8 +131,15 @@ def _liver_size(patient: Measurements, config: DifferentialConfig) -> Finding:
 def _effusion(patient: Measurements, config: DifferentialConfig) -> Finding:
     """Both sides must be judged before an effusion is absent; one side is enough for present."""
     name, keys = "pleural_effusion", ("effusion_left_ml", "effusion_right_ml")
-    sides = [graded(name, patient, key, config.effusion_ml, config=config) for key in keys]
-    return either(name, sides, config=config)
+    return either(name, [_effusion_of(patient, key, config) for key in keys], config=config)
+
+
+def _effusion_of(patient: Measurements, key: str, config: DifferentialConfig) -> Finding:
+    """One side: where the pleural space was seen and shows no fluid, an effusion is improbable, however thin."""
+    name, m = "pleural_effusion", patient.get(key)
+    if m is not None and m.status == "below_detection_limit":
+        return boolean(name, config.unseen_probability, (key,), config=config, reason=m.reason)
+    return graded(name, patient, key, config.effusion_ml, config=config)
 
 
 def _coarsening(vertebrae: Mapping[str, Measurements], config: DifferentialConfig) -> Finding:

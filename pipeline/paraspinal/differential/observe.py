@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -104,9 +105,17 @@ def category_weights(finding: Finding, variable: Variable, reading: Reading) -> 
         return None
     if isinstance(finding.value, str):
         return _one(variable, finding.value) if finding.value in variable.categories else None
+    if reading.bands and finding.uncertainty:
+        return _over_bands(finding.value, finding.uncertainty, reading.bands)
     if reading.bands:
         return _one(variable, variable.categories[bisect.bisect_right(reading.bands, finding.value)])
     return None
+
+
+def _over_bands(value: float, sd: float, bands: Sequence[float]) -> Weights:
+    """Return the probability of each band of a number whose error is normal."""
+    below = [0.5 * math.erfc((value - edge) / (sd * math.sqrt(2.0))) for edge in bands]
+    return tuple(high - low for low, high in zip([0.0, *below], [*below, 1.0], strict=True))
 
 
 def _one(variable: Variable, category: str) -> Weights:

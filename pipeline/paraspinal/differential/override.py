@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from paraspinal.differential.cases import findings_from_case
+from paraspinal.differential.model import DifferentialModel
 from paraspinal.differential.names import check_name
 from paraspinal.errors import UsageError
 from paraspinal.result import Correction, Finding, FindingState
@@ -80,9 +81,15 @@ class Overridden:
 
 
 def apply_overrides(
-    overrides: Sequence[Override], patient: Sequence[Finding], masses: Mapping[int, Sequence[Finding]]
+    overrides: Sequence[Override],
+    patient: Sequence[Finding],
+    masses: Mapping[int, Sequence[Finding]],
+    model: DifferentialModel,
 ) -> Overridden:
     """Return the findings with those that a user states in place.
+
+    A finding of another name that the model reads as the same thing (``discrete_high_density`` beside a stated
+    ``calcification``) is set aside, and the record says what it said.
 
     Without a mass a name means the patient's finding; where only masses have it, that of every mass; and where
     nobody has it (``nf1``, ``known_anemia``), it becomes the patient's.
@@ -113,7 +120,7 @@ def apply_overrides(
             targets = [None]
         for target in targets:
             found = own if target is None else each[target]
-            changed, before = _with(found, override.finding)
+            changed, before = _with(found, override.finding, _same_thing(name, model))
             if target is None:
                 own = changed
             else:
@@ -127,13 +134,32 @@ def apply_overrides(
     return Overridden(own, each, tuple(records))
 
 
-def _with(findings: Sequence[Finding], stated: Finding) -> tuple[tuple[Finding, ...], str]:
-    """Findings with `stated` in place of those of its name, and what those said."""
+def _same_thing(name: str, model: DifferentialModel) -> frozenset[str]:
+    """Return the other findings that the model reads as the same variable."""
+    read = [set(variable.readings or (key,)) for key, variable in model.variables.items()]
+    return frozenset(other for names in read if name in names for other in names) - {name}
+
+
+def _with(
+    findings: Sequence[Finding], stated: Finding, same: frozenset[str]
+) -> tuple[tuple[Finding, ...], str]:
+    """Findings with `stated` in place of those of its name and without those of `same`, and what those said."""
+    aside = [f for f in findings if f.name in same and f.state != "not_assessed"]
     before = [f for f in findings if f.name == stated.name]
-    changed = tuple(stated if f.name == stated.name else f for f in findings)
-    if not before:
-        return (*changed, stated), "not among the findings"
-    return changed, "; ".join(map(_told, before))
+    told = "; ".join([*map(_told, before), *(f"{f.name} {_told(f)}" for f in aside)])
+    out = [stated if f.name == stated.name else _set_aside(f, stated) if f in aside else f for f in findings]
+    return tuple(out if before else [*out, stated]), told or "not among the findings"
+
+
+def _set_aside(finding: Finding, stated: Finding) -> Finding:
+    reason = f"{STATED}: {stated.name}"
+    return Finding(
+        name=finding.name,
+        kind=finding.kind,
+        state="not_assessed",
+        measurements=finding.measurements,
+        reason=reason,
+    )
 
 
 def _told(finding: Finding) -> str:

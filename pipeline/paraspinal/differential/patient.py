@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from paraspinal.differential.explain import differential_of
 from paraspinal.differential.model import DifferentialModel
+from paraspinal.differential.override import STATED
 from paraspinal.masses.types import Mass
 from paraspinal.result import Differential, Finding
 
@@ -77,12 +78,15 @@ def _leader(differential: Differential) -> str:
 
 
 def _joined(unit: Sequence[JudgedMass]) -> list[Finding]:
-    """Return one finding per name: the likelier boolean of a pair; anything else from the larger mass."""
+    """Return one finding per name: what the user stated, the likelier boolean of a pair, or the larger mass's."""
     joined: dict[str, Finding] = {}
     for _, findings, _ in sorted(unit, key=lambda judged: (-judged[2], judged[0].id)):
         for finding in findings:
             kept = joined.get(finding.name)
-            if kept is None or kept.state == "not_assessed" or _likelier(finding, kept):
+            if kept is not None and kept.reason == STATED:
+                continue
+            stated = finding.reason == STATED
+            if kept is None or stated or kept.state == "not_assessed" or _likelier(finding, kept):
                 joined[finding.name] = finding
     return list(joined.values())
 

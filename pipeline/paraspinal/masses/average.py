@@ -10,7 +10,7 @@ from paraspinal.volume import BoolArray, Spacing
 
 CLIP_HU = (-100.0, 250.0)
 """Fat and bone at the rim do not move an average over soft tissue."""
-_MAD_TO_SD = 1.4826
+MAD_TO_SD = 1.4826
 
 
 def averaged_within(
@@ -25,4 +25,4 @@ def averaged_within(
 
 def robust_sd(values: npt.NDArray[np.float32]) -> float:
     """Return the SD that the median absolute deviation stands for: vessels and lesions do not widen it."""
-    return _MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
+    return MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))

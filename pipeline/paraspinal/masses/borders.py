@@ -11,6 +11,9 @@ from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
 from paraspinal.volume import BoolArray, CTVolume, FloatArray, Region, Spacing
 
+_OWN_SHARE = 0.9  # of a dense piece that lies at the mass; a vessel or kidney goes on
+_APART_MM = 1.5  # from what the mass may not enter
+
 
 def native_region(
     coarse: BoolArray, blocked: BoolArray, volume: CTVolume, anatomy: Anatomy, *, config: MassConfig
@@ -31,7 +34,8 @@ def native_region(
     -----
     Within `border_reach_mm` of the coarse border a voxel belongs to the mass when its HU is nearer to the mass than
     to the darkest tissue around it (lung or fat), which puts the border at half height of the edge; towards bone
-    at half-way to it.
+    at half-way to it. Dense pieces that lie within that reach and touch nothing blocked are the mass's own: a
+    calcified rim is no bone.
     """
     box = Region.of(coarse)
     reach = tuple(int(np.ceil((config.border_reach_mm + 4.0) / s)) for s in anatomy.geometry.spacing_mm)
@@ -49,7 +53,9 @@ def native_region(
     size = [2 * max(1, round(4.0 / s)) + 1 for s in spacing]
     darkest = ndimage.minimum_filter(ndimage.gaussian_filter(crop, [1.2 / s for s in spacing]), size)
     limit = np.minimum(0.5 * (level + np.maximum(darkest, -900.0)), level - config.border_min_step_hu)
-    soft = (smooth > limit) & (smooth < level + config.border_bone_step_hu)
+    dense = smooth >= level + config.border_bone_step_hu
+    dense &= ~_own_dense(dense, inside, wall, spacing, config=config)
+    soft = (smooth > limit) & ~dense
     mask = soft & (inside > -config.border_reach_mm) & ~wall
     mask |= inside > config.border_reach_mm  # calcifications and low-density foci inside stay inside
     mask &= ~wall
@@ -60,6 +66,27 @@ def native_region(
     tight = Region.of(mask)
     begin = tuple(a + b for a, b in zip(start, tight.start, strict=True))
     return Region((begin[0], begin[1], begin[2]), tight.mask)
+
+
+def _own_dense(
+    dense: BoolArray,
+    inside: npt.NDArray[np.float32],
+    wall: BoolArray,
+    spacing: Spacing,
+    *,
+    config: MassConfig,
+) -> BoolArray:
+    """Dense pieces that lie almost wholly at the mass and apart from bone, vessels and other regions."""
+    numbered, count = ndimage.label(dense)
+    if not count:
+        return dense
+    near_wall = ndimage.binary_dilation(wall, iterations=max(1, round(_APART_MM / min(spacing))))
+    size = np.bincount(numbered.ravel(), minlength=count + 1)
+    here = np.bincount(numbered[inside > -config.border_reach_mm], minlength=count + 1)
+    apart = np.bincount(numbered[near_wall], minlength=count + 1) == 0
+    own = apart & (here >= _OWN_SHARE * size)
+    own[0] = False
+    return np.asarray(own[numbered])
 
 
 def _smoothed(mask: BoolArray, spacing_mm: Spacing) -> BoolArray:

@@ -23,7 +23,7 @@ from paraspinal.masses.average import averaged_within, robust_sd
 from paraspinal.masses.compartments import Compartments
 from paraspinal.masses.heights import psoas_top_s
 from paraspinal.masses.muscle import lumps_in_muscle
-from paraspinal.volume import BoolArray, Spacing
+from paraspinal.volume import BoolArray, Region, Spacing
 
 Labels = npt.NDArray[np.int32]
 
@@ -66,8 +66,7 @@ def soft_regions(anatomy: Anatomy, places: Compartments, *, config: MassConfig) 
     count = int(merged.max())
     labels = np.where(lump, lumps.labels + count, merged).astype(np.int32)
     inside = np.where(lump, distance_inside(lump, spacing), inside)
-    peak = np.zeros(count + len(lumps.step_hu))
-    np.maximum.at(peak, labels.ravel(), inside.ravel())
+    peak = _peaks(labels, inside, count + len(lumps.step_hu))
     steps = np.concatenate([np.zeros(count + 1), lumps.step_hu[1:]])
     return SoftRegions(labels, peak, steps, lumps.muscle_hu, soft)
 
@@ -101,10 +100,17 @@ def _known(anatomy: Anatomy, places: Compartments, *, config: MassConfig) -> Boo
     for name in ("liver", "spleen", "kidney_left", "kidney_right"):
         organ = anatomy.mask(name)[box] if name in anatomy.masks else np.zeros(known.shape, bool)
         if organ.any():
-            bulge = ~opened(organ, config.organ_bulge_mm, spacing)
-            unlike = _unlike_rest(organ, anatomy.hu[box], spacing, config=config)
-            known |= organ & ~(places.zone & (bulge | unlike))
+            own = Region.of(organ).padded((1, 1, 1), _shape(organ)).box
+            part = organ[own]
+            bulge = ~opened(part, config.organ_bulge_mm, spacing)
+            unlike = _unlike_rest(part, anatomy.hu[box][own], spacing, config=config)
+            known[own] |= part & ~(places.zone[own] & (bulge | unlike))
     return np.asarray(known)
+
+
+def _shape(mask: BoolArray) -> tuple[int, int, int]:
+    z, y, x = mask.shape
+    return (z, y, x)
 
 
 def _unlike_rest(
@@ -135,8 +141,7 @@ def _merge_alike(
     """Join neighbouring basins whose neck is nearly as wide as the thinner of them and whose HU agree."""
     count = int(basins.max()) + 1
     index = np.arange(count)
-    peak = np.zeros(count)
-    np.maximum.at(peak, basins.ravel(), depth.ravel())
+    peak = _peaks(basins, depth, count)
     size = np.maximum(np.bincount(basins.ravel(), minlength=count), 1)
     level = np.bincount(basins.ravel(), weights=smooth.ravel(), minlength=count) / size
     necks: dict[tuple[int, int], float] = {}
@@ -170,6 +175,14 @@ def _merge_alike(
     final = np.array([_find(root, int(k)) for k in index])
     final[0] = 0
     return np.asarray(final[basins], np.int32)
+
+
+def _peaks(labels: Labels, depth: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float64]:
+    """Return the greatest depth within each of `count` labels; 0 for the background."""
+    peak = np.zeros(count)
+    inside = labels > 0
+    np.maximum.at(peak, labels[inside], depth[inside])
+    return peak
 
 
 def _find(root: npt.NDArray[np.int64], k: int) -> int:

@@ -12,7 +12,7 @@ from paraspinal.anatomy.morphology import dilate, distance_inside
 from paraspinal.anatomy.spine.levels import VERTEBRA_NUMBERS
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
-from paraspinal.masses.heights import top_s
+from paraspinal.masses.heights import diaphragm_s, top_s
 from paraspinal.volume import BoolArray, LabelMap
 
 _LEAST_LUNG_VOXELS = 500
@@ -26,13 +26,14 @@ class Compartments:
 
     ``zone`` is the compartment of both sides; ``search`` the larger space into which a candidate may grow;
     ``to_column_mm`` the distance to the vertebral column; ``front_mm`` the anterior vertebral line in front of the
-    canal.
+    canal; ``diaphragm_s`` the arc length above which the space is thoracic (`heights.diaphragm_s`).
     """
 
     zone: BoolArray
     search: BoolArray
     to_column_mm: npt.NDArray[np.float32]
     front_mm: float
+    diaphragm_s: float
 
 
 def paravertebral_compartments(anatomy: Anatomy, *, config: MassConfig) -> Compartments:
@@ -60,7 +61,7 @@ def paravertebral_compartments(anatomy: Anatomy, *, config: MassConfig) -> Compa
     zone &= where.s < _highest_s(anatomy)
     for side in (where.left > 0, where.left <= 0):
         zone &= ~side | (where.s < _apex_s(anatomy, side, config=config))
-    return Compartments(zone, search, to_column, front)
+    return Compartments(zone, search, to_column, front, diaphragm_s(anatomy))
 
 
 def _highest_s(anatomy: Anatomy) -> float:

@@ -13,7 +13,6 @@ from paraspinal.anatomy.types import Anatomy, Vertebra
 from paraspinal.config import MassConfig
 from paraspinal.masses.compartments import Compartments
 from paraspinal.masses.heights import psoas_top_s
-from paraspinal.masses.noise import noise_beside_spine
 from paraspinal.result import Coverage, Side
 from paraspinal.volume import BoolArray, CTVolume
 
@@ -26,6 +25,7 @@ def assess_coverage(
     anatomy: Anatomy,
     places: Compartments,
     hidden: Mapping[str, BoolArray],
+    noise_hu: npt.NDArray[np.float32],
     *,
     config: MassConfig,
 ) -> tuple[Coverage, ...]:
@@ -38,8 +38,9 @@ def assess_coverage(
     """
     where = anatomy.spine
     zone = places.zone & ~anatomy.mask("padding")[where.box]
-    near = zone & (places.to_column_mm < config.near_column_mm)
-    limits = _detectable_mm(volume, anatomy, config=config)
+    s, left, near = where.s[zone], where.left[zone], places.to_column_mm[zone] < config.near_column_mm
+    taken = {reason: mask[zone] for reason, mask in hidden.items()}
+    limits = _detectable_mm(volume, anatomy, s, noise_hu[zone], config=config)
     beyond = _outside_scan(anatomy, places, config=config)
     out = []
     for vertebra in anatomy.vertebrae:
@@ -49,15 +50,14 @@ def assess_coverage(
         shown = (min(high, anatomy.spine_length_mm) - max(low, 0.0)) / max(high - low, 1e-6)
         shown = float(np.clip(shown, 0.0, 1.0))
         for side in _SIDES:
-            here = (
-                (where.s > low)
-                & (where.s < high)
-                & ((where.left > 0) if side == "left" else (where.left < 0))
-            )
+            here = (s > low) & (s < high) & ((left > 0) if side == "left" else (left < 0))
             missing = beyond.between(low, high, side)
             parts = [
-                _judged(part & here, hidden, shown, lost)
-                for part, lost in ((near, int((missing < config.near_column_mm).sum())), (zone, missing.size))
+                _judged(part, taken, shown, lost)
+                for part, lost in (
+                    (near & here, int((missing < config.near_column_mm).sum())),
+                    (here, missing.size),
+                )
             ]
             detectable = limits[near & here]
             out.append(_row(vertebra, side, min(parts, key=lambda part: part.assessed), detectable))
@@ -78,7 +78,10 @@ class _Part:
 
 
 def _judged(zone: BoolArray, hidden: Mapping[str, BoolArray], shown: float, beyond: int) -> _Part:
-    """Judge one part: `shown` is the share of the level along the spine, `beyond` its voxels beside the scan."""
+    """Judge one part, voxels of the compartment in a row.
+
+    `shown` is the share of the level along the spine, `beyond` its voxels beside the scan.
+    """
     size = int(zone.sum())
     seen = shown * size / max(1, size + beyond)
     reasons = []
@@ -111,19 +114,26 @@ _HOW = {"metal": "near", "noise": "lost in", "interpolated_slices": "on"}
 """How a reason hides, where it does not fill the space."""
 
 
-def _detectable_mm(volume: CTVolume, anatomy: Anatomy, *, config: MassConfig) -> npt.NDArray[np.float32]:
-    """Diameter (mm) of the smallest mass that would be a candidate, per voxel of the spine box.
+def _detectable_mm(
+    volume: CTVolume,
+    anatomy: Anatomy,
+    s: npt.NDArray[np.float32],
+    noise_hu: npt.NDArray[np.float32],
+    *,
+    config: MassConfig,
+) -> npt.NDArray[np.float32]:
+    """Diameter (mm) of the smallest mass that would be a candidate, at arc lengths `s` with noise SD `noise_hu`.
 
     Twice the smallest inscribed radius (larger beside psoas) and what the search itself takes from it, a voxel of the
     working grid, what a thick slice averages away beyond that, and what noise frays from the border.
     """
     spacing = max(anatomy.geometry.spacing_mm)
-    below = psoas_top_s(anatomy) - anatomy.spine.s
+    below = psoas_top_s(anatomy) - s
     # A mass within psoas is told from it where both together are thicker than a psoas can be.
     thickest = np.maximum(config.lumbar_min_radius_mm, config.psoas_radius_mm + config.psoas_widens * below)
     radius = np.where(below > 0.0, thickest, config.min_radius_mm)
     slice_mm = max(0.0, volume.effective_slice_mm - spacing)
-    noise = np.nan_to_num(noise_beside_spine(anatomy, config=config))
+    noise = np.nan_to_num(noise_hu)
     return np.asarray(
         2.0 * (radius + config.depth_loss_mm) + spacing + slice_mm + config.noise_frays_mm * noise, np.float32
     )

@@ -18,7 +18,7 @@ from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
 from paraspinal.masses.candidates import SoftRegions
 from paraspinal.masses.compartments import Compartments
-from paraspinal.masses.heights import diaphragm_s, psoas_top_s
+from paraspinal.masses.heights import psoas_top_s
 from paraspinal.volume import BoolArray
 
 _ORGANS = ("liver", "spleen", "kidney_left", "kidney_right")
@@ -37,7 +37,8 @@ class RegionFacts:
     borders on lung or fat. ``mirror_share``: share of it whose mirror image across the spine is soft
     tissue, too, and ``mirror_radius_mm`` how thick that tissue is there.
     ``organ``: the organ it was segmented as; ``like_organ``: a good part of it was, and its HU are that organ's.
-    ``effusion_share``: share of it that was segmented as pleural effusion.
+    ``effusion_share``: share of it that was segmented as pleural effusion, and ``fluid_step_hu`` how much denser than
+    that fluid's median it is.
     ``lumbar``: below the upper end of psoas, by the likeliest names; ``lumbar_probability``: by all names.
     ``lump``: it differs in density from the muscle that it lies in; ``beside_lump``: it is like that muscle and
     touches the lump.
@@ -63,6 +64,7 @@ class RegionFacts:
     like_organ: bool
     joined_neck: float
     effusion_share: float
+    fluid_step_hu: float
     lumbar: bool
     deep_lumbar: bool
     lump: bool
@@ -87,6 +89,7 @@ def describe_regions(
     depth = distance_inside(np.isfinite(levels), anatomy.geometry.spacing_mm)
     psoas = psoas_top_s(anatomy)
     fluid = _effusion(anatomy)
+    fluid_hu = float(np.median(anatomy.hu[where.box][fluid])) if fluid.any() else 0.0
     inside_mm = distance_inside(regions.labels > 0, anatomy.geometry.spacing_mm)
     out = []
     boxes = ndimage.find_objects(regions.labels)
@@ -123,6 +126,7 @@ def describe_regions(
                 like_organ=_like_organ(label, box, regions, anatomy, config=config),
                 joined_neck=_widest_neck(label, box, regions, depth, levels, config=config),
                 effusion_share=float(fluid[box][member].mean()),
+                fluid_step_hu=mean_hu - fluid_hu,
                 lumbar=float(s.mean()) < psoas,
                 deep_lumbar=float(s.mean()) < psoas - _BELOW_L1_MM,
                 lump=bool(regions.step_hu[label]),
@@ -155,29 +159,29 @@ def explain(
     facts: RegionFacts, anatomy: Anatomy, places: Compartments, *, config: MassConfig
 ) -> Explanation | None:
     """Return what explains a region, or None for a candidate."""
-    if facts.effusion_share > config.effusion_share:
+    if facts.effusion_share > config.effusion_share and facts.fluid_step_hu < config.fluid_step_hu:
         return Explanation("effusion", "pleural effusion", 0.8)
     if facts.zone_share < config.min_zone_share:
-        return _larger_structure(facts, anatomy, config=config)
+        return _larger_structure(facts, places, config=config)
     if facts.lump:
         return None
     if facts.beside_lump and facts.radius_mm <= facts.psoas_limit_mm:
         return Explanation("psoas", "psoas beside a lump within it", 0.5)
     if facts.gap_mm > config.max_gap_mm:
-        return _beside(facts, anatomy)
-    thin = _thin(facts, anatomy, config=config)
+        return _beside(facts, places)
+    thin = _thin(facts, places, config=config)
     if thin is not None:
         return thin
     limit = config.part_neck if facts.organ is None else config.organ_part_neck
     if facts.joined_neck > limit:
-        return _part_of_neighbour(facts, anatomy)
+        return _part_of_neighbour(facts, places)
     in_front = facts.anterior_mm > places.front_mm - 2.0 and abs(facts.left_mm) < _IN_FRONT_MM
     if in_front:
         return Explanation("oesophagus", "prevertebral structure (oesophagus, azygos or cava)", 0.7)
     return _muscle(facts, anatomy, config=config)
 
 
-def _thin(facts: RegionFacts, anatomy: Anatomy, *, config: MassConfig) -> Explanation | None:
+def _thin(facts: RegionFacts, places: Compartments, *, config: MassConfig) -> Explanation | None:
     """A thin region that bone encloses at the foramen, or that lies away from the column."""
     thinner = config.small_radius_mm - facts.radius_mm
     if thinner <= 0.0:
@@ -186,14 +190,14 @@ def _thin(facts: RegionFacts, anatomy: Anatomy, *, config: MassConfig) -> Explan
     behind = facts.anterior_mm < config.foramen_ahead_mm and abs(facts.left_mm) < config.foramen_side_mm
     if enclosed and behind:
         return Explanation("muscle", "root, vessels and joint tissue at the foramen", 0.5)
-    return _beside(facts, anatomy) if facts.gap_mm > config.small_gap_mm else None
+    return _beside(facts, places) if facts.gap_mm > config.small_gap_mm else None
 
 
-def _larger_structure(facts: RegionFacts, anatomy: Anatomy, *, config: MassConfig) -> Explanation:
+def _larger_structure(facts: RegionFacts, places: Compartments, *, config: MassConfig) -> Explanation:
     """A region of which most lies outside the compartment: fluid along the chest wall, or an organ."""
     if facts.organ is not None:
         return Explanation(facts.organ, facts.organ, 0.9)
-    thoracic = facts.s_mm > diaphragm_s(anatomy)
+    thoracic = facts.s_mm > places.diaphragm_s
     fluid = config.fluid_hu[0] < facts.mean_hu < config.fluid_hu[1]
     if thoracic and fluid and facts.far_share > 0.2:
         return Explanation("effusion", "pleural fluid along the chest wall", 0.7)
@@ -210,11 +214,11 @@ def _larger_structure(facts: RegionFacts, anatomy: Anatomy, *, config: MassConfi
     return Explanation("psoas", "psoas and what it touches", 0.5)
 
 
-def _part_of_neighbour(facts: RegionFacts, anatomy: Anatomy) -> Explanation:
+def _part_of_neighbour(facts: RegionFacts, places: Compartments) -> Explanation:
     """A region whose contact with tissue of like density is wider than itself is a corner of that tissue."""
     if facts.organ is not None:
         return Explanation(facts.organ, f"corner of the {facts.organ}", 0.5)
-    if facts.s_mm > diaphragm_s(anatomy):
+    if facts.s_mm > places.diaphragm_s:
         return Explanation("consolidation", "corner of consolidated lung, fluid or an organ", 0.4)
     if abs(facts.left_mm) < 30.0:
         return Explanation("psoas", "corner of psoas or crus", 0.4)
@@ -222,8 +226,8 @@ def _part_of_neighbour(facts: RegionFacts, anatomy: Anatomy) -> Explanation:
     return Explanation(side, f"corner of the {side}, kidney or stomach", 0.4)
 
 
-def _beside(facts: RegionFacts, anatomy: Anatomy) -> Explanation:
-    if abs(facts.left_mm) > 28.0 and facts.s_mm > diaphragm_s(anatomy):
+def _beside(facts: RegionFacts, places: Compartments) -> Explanation:
+    if abs(facts.left_mm) > 28.0 and facts.s_mm > places.diaphragm_s:
         return Explanation(
             "consolidation", "consolidated lung, fluid or mass of the lung beside the spine", 0.4
         )

@@ -16,10 +16,10 @@ from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
 from paraspinal.dicomio.sniff import HEAD_BYTES, file_kind
 from paraspinal.errors import UsageError
-from paraspinal.masses.place import paired, placed, without
+from paraspinal.masses.place import along_spine, paired, placed, without
 from paraspinal.masses.types import Mass, MassSearch
 from paraspinal.result import Correction
-from paraspinal.volume import CTVolume, FloatArray, Region
+from paraspinal.volume import CTVolume, Region
 
 OUTLINED = "outlined_by_user"
 """Flag of a mass whose outline a user gave."""
@@ -79,7 +79,7 @@ def _label_map(path: Path) -> list[GivenMass]:
     values, grid = read_values(path)
     data = whole_numbers(values, path)
     boxes = boxes_of_labels(data)
-    if len(boxes) == 1:
+    if len(boxes) == 1:  # one number for all masses: each connected piece is one
         pieces = np.asarray(cc3d.connected_components(data > 0, connectivity=26))
         sizes = np.bincount(pieces.ravel())
         data = pieces.astype(np.int32)
@@ -134,10 +134,35 @@ def with_given(
         )
     for mass in left:
         rest = without(regions, mass.region)
+        if rest is mass.region:
+            masses.append(mass)
+            continue
+        records.append(_clipped(mass, rest, volume))
         if rest is not None:
-            masses.append(replace(mass, region=rest))
+            masses.append(
+                placed(
+                    mass.id,
+                    rest,
+                    volume,
+                    anatomy,
+                    state=mass.state,
+                    confidence=mass.confidence,
+                    config=config,
+                )
+            )
     by_size = sorted(masses, key=lambda mass: -mass.region.voxels)
     return replace(search, masses=paired(by_size)), tuple(records)
+
+
+def _clipped(mass: Mass, rest: Region | None, volume: CTVolume) -> Correction:
+    """Record what an outline that shares voxels with a candidate, but is another mass, leaves of it."""
+    before, after = (0.0 if r is None else r.voxels * volume.geometry.voxel_ml for r in (mass.region, rest))
+    return Correction(
+        kind="mass_mask",
+        target=f"mass {mass.id}",
+        before=f"candidate {mass.id}, {before:.1f} mL",
+        after=f"{after:.1f} mL outside the outlines" if rest is not None else "nothing outside the outlines",
+    )
 
 
 def without_rejected(search: MassSearch, ids: Iterable[int]) -> tuple[MassSearch, tuple[Correction, ...]]:
@@ -175,6 +200,12 @@ def _native(item: GivenMass, volume: CTVolume) -> Region:
     region = region_on(item.mask, volume.geometry)
     if region is None:
         raise _outside(item)
+    if region.voxels * volume.geometry.voxel_ml < _LEAST_ML:
+        raise UsageError(
+            f"The outline {item.name} holds less than {_LEAST_ML:g} mL.",
+            code="mass_mask_empty",
+            remedy="Outline the whole mass, and remove stray voxels.",
+        )
     return region
 
 
@@ -223,32 +254,7 @@ def _mass(
     *,
     config: MassConfig,
 ) -> Mass:
-    s, left = _along_spine(item, region, volume, anatomy)
-    mass = placed(
-        number,
-        region,
-        volume,
-        anatomy,
-        s_range_mm=(float(np.percentile(s, 1)), float(np.percentile(s, 99))),
-        left_mm=float(left.mean()),
-        state="present",
-        confidence=1.0,
-        config=config,
-    )
-    return replace(mass, flags=(*mass.flags, OUTLINED))
-
-
-def _along_spine(
-    item: GivenMass, region: Region, volume: CTVolume, anatomy: Anatomy
-) -> tuple[FloatArray, FloatArray]:
-    """Arc length and distance to the left of the spine at the voxels of an outline, those beside the spine only."""
-    where = anatomy.spine
-    points = np.argwhere(region.mask)
-    points = points[:: max(1, len(points) // 20000)] + np.asarray(region.start)
-    index = np.rint(anatomy.geometry.to_index(volume.geometry.to_lps(points))).astype(int)
-    index -= np.asarray([part.start for part in where.box])
-    inside = ((index >= 0) & (index < np.asarray(where.s.shape))).all(axis=1)
-    if not inside.any() or not anatomy.vertebrae:
+    if not along_spine(region, volume, anatomy)[0].size:
         raise _outside(item)
-    z, y, x = index[inside].T
-    return where.s[z, y, x], where.left[z, y, x]
+    mass = placed(number, region, volume, anatomy, state="present", confidence=1.0, config=config)
+    return replace(mass, flags=(*mass.flags, OUTLINED))

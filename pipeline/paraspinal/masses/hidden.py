@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from paraspinal.anatomy.grid import average_onto
 from paraspinal.anatomy.morphology import dilate, keep_larger
@@ -13,7 +14,6 @@ from paraspinal.config import MassConfig
 from paraspinal.masses.candidates import SoftRegions
 from paraspinal.masses.explain import Explanation, RegionFacts
 from paraspinal.masses.heights import diaphragm_s
-from paraspinal.masses.noise import noise_beside_spine
 from paraspinal.volume import BoolArray, CTVolume
 
 _MERGING = ("effusion", "consolidation")
@@ -31,10 +31,17 @@ def hidden_tissue(
     anatomy: Anatomy,
     regions: SoftRegions,
     verdicts: Sequence[tuple[RegionFacts, Explanation | None]],
+    noise_hu: npt.NDArray[np.float32],
     *,
     config: MassConfig,
 ) -> dict[str, BoolArray]:
-    """Return, per reason, where in the spine box a mass could not have been told apart."""
+    """Return, per reason, where in the spine box a mass could not have been told apart.
+
+    Parameters
+    ----------
+    noise_hu : ndarray of float32, [z, y, x]
+        Noise beside the spine (`noise_beside_spine`).
+    """
     where, spacing = anatomy.spine, anatomy.geometry.spacing_mm
     thoracic = where.s > diaphragm_s(anatomy)
 
@@ -52,19 +59,19 @@ def hidden_tissue(
         out[organ] = (named(organ) | anatomy.mask(organ)[where.box]) & thoracic
     out["unclear_tissue"] = of(lambda why: why.confidence < _UNSURE and why.reason not in _MERGING)
     out["metal"] = _near_metal(volume, anatomy, config=config)
-    out["noise"] = noise_beside_spine(anatomy, config=config) > config.max_noise_hu
+    out["noise"] = noise_hu > config.max_noise_hu
     out["interpolated_slices"] = _interpolated(volume, anatomy)
     return out
 
 
 def _near_metal(volume: CTVolume, anatomy: Anatomy, *, config: MassConfig) -> BoolArray:
     """Metal and its surroundings, which beam hardening and scatter darken and streak."""
-    dense = volume.hu > config.metal_hu
-    if not dense.any():
+    if int(volume.hu.max()) <= config.metal_hu:
         return np.zeros(anatomy.spine.s.shape, bool)
+    dense = volume.hu > config.metal_hu
     dense = keep_larger(dense, config.metal_min_ml / volume.geometry.voxel_ml)
-    coarse = average_onto(dense.view(np.uint8), anatomy.geometry) > 0
-    return dilate(coarse, config.metal_reach_mm, anatomy.geometry.spacing_mm)[anatomy.spine.box]
+    metal = average_onto(dense.view(np.uint8), anatomy.geometry) > 0
+    return dilate(metal, config.metal_reach_mm, anatomy.geometry.spacing_mm)[anatomy.spine.box]
 
 
 def _interpolated(volume: CTVolume, anatomy: Anatomy) -> BoolArray:

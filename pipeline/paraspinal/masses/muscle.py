@@ -15,13 +15,15 @@ from scipy import ndimage
 from paraspinal.anatomy.morphology import distance_inside, opened
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
-from paraspinal.masses.average import CLIP_HU, averaged_within, robust_sd
+from paraspinal.masses.average import CLIP_HU, MAD_TO_SD, averaged_within, robust_sd
 from paraspinal.masses.compartments import Compartments
 from paraspinal.masses.heights import l4_bottom_s, psoas_top_s
 from paraspinal.volume import BoolArray, Spacing
 
 Labels = npt.NDArray[np.int32]
 _LEAST_MUSCLE_VOXELS = 500
+_STRETCH_MM = 20.0  # the muscle is sampled vertebra by vertebra
+_LEAST_STRETCH_VOXELS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,7 @@ def lumps_in_muscle(anatomy: Anatomy, places: Compartments, soft: BoolArray, *, 
     if int(known.sum()) < _LEAST_MUSCLE_VOXELS:
         return nothing
     mean = averaged_within(anatomy.hu[where.box], inner, spacing, sigma_mm=config.lump_sigma_mm)
-    level = float(np.median(mean[known]))
-    least = max(config.lump_step_hu, config.lump_step_spreads * robust_sd(mean[known]))
+    level, usual = _of_muscle(mean[known], where.s[known], where.left[known] > 0.0, config=config)
     # Below L4 the iliac veins lie between psoas and the column, and take up contrast.
     place = (where.s > l4_bottom_s(anatomy)) & (where.s < psoas_top_s(anatomy) + config.psoas_above_mm)
     place &= places.zone & (places.to_column_mm < config.near_column_mm)
@@ -67,6 +68,7 @@ def lumps_in_muscle(anatomy: Anatomy, places: Compartments, soft: BoolArray, *, 
     labels, steps = nothing.labels, [0.0]
     for sign in (1.0, -1.0):
         step = sign * (mean - level)
+        least = max(config.lump_step_hu, config.lump_step_spreads * _half_spread(usual, level, sign))
         odd = opened(inner & place & (step > least), max(spacing), spacing)
         for lump in _compact(odd, places, spacing, config=config):
             if sign < 0.0 and float(hu[lump].std()) > config.lump_uneven * noise:
@@ -77,6 +79,33 @@ def lumps_in_muscle(anatomy: Anatomy, places: Compartments, soft: BoolArray, *, 
                 steps.append(sign * height)
                 labels[whole] = len(steps) - 1
     return Lumps(labels, np.asarray(steps), level)
+
+
+def _of_muscle(
+    values: npt.NDArray[np.float32], s: npt.NDArray[np.float32], left: BoolArray, *, config: MassConfig
+) -> tuple[float, npt.NDArray[np.float32]]:
+    """Return the muscle's usual density in HU, and the values of those stretches of either side that have it.
+
+    Large masses may make up most of what was taken for psoas beside one vertebra; they are not what is usual.
+    """
+    stretch = np.floor(s / _STRETCH_MM).astype(int)
+    stretch = 2 * (stretch - stretch.min()) + left
+    medians = {
+        k: float(np.median(values[stretch == k]))
+        for k in np.unique(stretch)
+        if int((stretch == k).sum()) >= _LEAST_STRETCH_VOXELS
+    }
+    if not medians:
+        return float(np.median(values)), values
+    level = float(np.median(list(medians.values())))
+    usual = [k for k, median in medians.items() if abs(median - level) < config.lump_step_hu]
+    return level, values[np.isin(stretch, usual)]
+
+
+def _half_spread(values: npt.NDArray[np.float32], level: float, sign: float) -> float:
+    """Robust SD of the values on one side of `level`: fat within muscle lowers its density, little raises it."""
+    away = sign * (values - level)
+    return float(MAD_TO_SD * np.median(away[away > 0.0])) if (away > 0.0).any() else 0.0
 
 
 def _psoas(anatomy: Anatomy) -> BoolArray | None:

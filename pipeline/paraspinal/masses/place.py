@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from scipy import ndimage
 
 from paraspinal.anatomy.extent import cut_by_scan
 from paraspinal.anatomy.morphology import largest
@@ -14,8 +15,9 @@ from paraspinal.anatomy.types import Anatomy, Vertebra
 from paraspinal.config import MassConfig
 from paraspinal.masses.types import Mass
 from paraspinal.result import Side
-from paraspinal.volume import CTVolume, Region
+from paraspinal.volume import CTVolume, FloatArray, Region
 
+_SAMPLE = 20000  # voxels; more change no percentile
 _MIDLINE_MM = 8.0  # a centre this close to the midline is on neither side
 
 
@@ -25,24 +27,26 @@ def placed(
     volume: CTVolume,
     anatomy: Anatomy,
     *,
-    s_range_mm: tuple[float, float],
-    left_mm: float,
     state: Literal["present", "indeterminate"],
     confidence: float,
     config: MassConfig,
 ) -> Mass:
     """Return a region of the native grid as a mass: its side, levels and flags follow from the anatomy.
 
-    Parameters
-    ----------
-    s_range_mm : tuple of float
-        Lowest and highest arc length along the spine that it reaches.
-    left_mm : float
-        How far its centre lies to the patient's left of the spine.
+    It spans the vertebrae nearest to its ends along the spine: the 1st and 99th percentile of its voxels' arc length.
+
+    Raises
+    ------
+    ValueError
+        The region lies beyond the traced spine (`along_spine` tells).
     """
+    s, left = along_spine(region, volume, anatomy)
+    if not s.size:
+        raise ValueError("the region lies beyond the traced spine")
+    left_mm = float(left.mean())
     x, y, z = (float(v) for v in volume.geometry.to_lps(region.centroid_index()))
     areas = region.mask.sum(axis=(1, 2))
-    spanned = _spanned(anatomy, *s_range_mm)
+    spanned = _spanned(anatomy, float(np.percentile(s, 1)), float(np.percentile(s, 99)))
     side: Side = "midline" if abs(left_mm) < _MIDLINE_MM else "left" if left_mm > 0 else "right"
     return Mass(
         id=number,
@@ -56,6 +60,24 @@ def placed(
         confidence=confidence,
         flags=_flags(region, spanned, volume, anatomy, config=config),
     )
+
+
+def along_spine(region: Region, volume: CTVolume, anatomy: Anatomy) -> tuple[FloatArray, FloatArray]:
+    """Return arc length along the spine and distance to its left at (a sample of) a native region's voxels, in mm.
+
+    Voxels beyond the traced spine are left out; both are empty where all are, or where no vertebra was found.
+    """
+    where = anatomy.spine
+    points = np.argwhere(region.mask)
+    points = points[:: max(1, len(points) // _SAMPLE)] + np.asarray(region.start)
+    if not anatomy.vertebrae:
+        points = points[:0]
+    index = anatomy.geometry.to_index(volume.geometry.to_lps(points))
+    index -= np.asarray([part.start for part in where.box])
+    inside = ((index >= -0.5) & (index < np.asarray(where.s.shape) - 0.5)).all(axis=1)
+    at = index[inside].T
+    s, left = (ndimage.map_coordinates(f, at, order=1, mode="nearest") for f in (where.s, where.left))
+    return s, left
 
 
 def without(taken: Sequence[Region], region: Region | None) -> Region | None:

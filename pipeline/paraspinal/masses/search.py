@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from paraspinal.anatomy.morphology import dilate
+from paraspinal.anatomy.parallel import each
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
 from paraspinal.masses.borders import native_region
@@ -13,6 +14,8 @@ from paraspinal.masses.compartments import Compartments, compartment_map, parave
 from paraspinal.masses.coverage import assess_coverage
 from paraspinal.masses.explain import Explanation, RegionFacts, describe_regions, explain
 from paraspinal.masses.hidden import hidden_tissue
+from paraspinal.masses.known import known_structures
+from paraspinal.masses.noise import noise_beside_spine
 from paraspinal.masses.place import paired, placed, without
 from paraspinal.masses.trim import trimmed
 from paraspinal.masses.types import Mass, MassSearch
@@ -35,12 +38,16 @@ def find_masses(volume: CTVolume, anatomy: Anatomy, *, config: MassConfig | None
     places = paravertebral_compartments(anatomy, config=config)
     regions = soft_regions(anatomy, places, config=config)
     regions, verdicts = judge_regions(regions, anatomy, places, config=config)
-    hidden = hidden_tissue(volume, anatomy, regions, verdicts, config=config)
+    noise_hu = noise_beside_spine(anatomy, config=config)
+    hidden = hidden_tissue(volume, anatomy, regions, verdicts, noise_hu, config=config)
     masses = _masses(volume, anatomy, places, regions, [f for f, e in verdicts if e is None], config=config)
     return MassSearch(
         masses=paired(masses),
-        explained_away=tuple(_record(f, e, regions, anatomy) for f, e in verdicts if e is not None),
-        coverage=assess_coverage(volume, anatomy, places, hidden, config=config),
+        explained_away=(
+            *(_record(f, e, regions, anatomy) for f, e in verdicts if e is not None),
+            *known_structures(anatomy, places, regions.labels > 0, config=config),
+        ),
+        coverage=assess_coverage(volume, anatomy, places, hidden, noise_hu, config=config),
         compartments=compartment_map(anatomy, places),
     )
 
@@ -88,27 +95,30 @@ def _masses(
     *,
     config: MassConfig,
 ) -> list[Mass]:
-    masses: list[Mass] = []
     # Chest wall and muscle look like a mass; of what the search space leaves out only the rim at bone may be one.
     outside = ~dilate(places.search, 2.0, anatomy.geometry.spacing_mm)
-    for facts in sorted(candidates, key=lambda f: -f.volume_ml):
+    solid = anatomy.mask("column") | anatomy.mask("canal") | anatomy.mask("aorta")
+
+    def outlined(facts: RegionFacts) -> Region | None:
         part = trimmed(regions.labels == facts.label, facts.radius_mm, anatomy, config=config)
         coarse = _whole(part, anatomy).full(anatomy.geometry.shape)
-        blocked = anatomy.mask("column") | anatomy.mask("canal") | anatomy.mask("aorta")
+        blocked = solid.copy()
         other = regions.soft if facts.lump else regions.labels > 0
         blocked[anatomy.spine.box] |= (other & ~part) | outside
-        region = native_region(coarse, blocked & ~coarse, volume, anatomy, config=config)
-        region = without([mass.region for mass in masses], region)
-        if region is not None:
+        return native_region(coarse, blocked & ~coarse, volume, anatomy, config=config)
+
+    ordered = sorted(candidates, key=lambda f: -f.volume_ml)
+    masses: list[Mass] = []
+    for facts, region in zip(ordered, each(outlined, ordered), strict=True):
+        rest = without([mass.region for mass in masses], region)
+        if rest is not None:
             confidence = _confidence(facts, config=config)
             masses.append(
                 placed(
                     len(masses) + 1,
-                    region,
+                    rest,
                     volume,
                     anatomy,
-                    s_range_mm=facts.s_range_mm,
-                    left_mm=facts.left_mm,
                     state="present" if confidence >= config.sure_confidence else "indeterminate",
                     confidence=confidence,
                     config=config,
@@ -121,8 +131,8 @@ def _confidence(facts: RegionFacts, *, config: MassConfig) -> float:
     """Confidence that a candidate is a mass: thick, inside the compartment, outlined by lung or fat.
 
     A documented score, not a probability: the mean of three terms between 0 and 1, less than half of it where the
-    candidate passes broadly into tissue of like density, may be one psoas that is thicker than the other, is tiny, or
-    is as flat as layered fluid or a collapsed lobe.
+    candidate passes broadly into tissue of like density, may be one psoas that is thicker than the other, is tiny,
+    lies in pleural fluid or apart from the column, or is as flat as layered fluid or a collapsed lobe.
     """
     thick = np.clip((facts.radius_mm - config.min_radius_mm) / 4.0 + 0.3, 0.0, 1.0)
     # Where a level's name is uncertain the doubts of the chest and of the loin both hold.
@@ -136,9 +146,14 @@ def _confidence(facts: RegionFacts, *, config: MassConfig) -> float:
     tiny = facts.volume_ml < config.min_present_ml
     sphere_ml = 4.0 / 3.0 * np.pi * facts.radius_mm**3 / 1000.0
     sprawling = facts.volume_ml > config.sprawl * sphere_ml
+    in_fluid = facts.effusion_share > config.effusion_share  # compressed lung is denser than fluid, too
     inside = np.clip((facts.zone_share - config.min_zone_share) / (0.95 - config.min_zone_share), 0.0, 1.0)
     outlined = np.clip(facts.outline_share / 0.3, 0.0, 1.0)
     score = float((thick + inside + outlined) / 3.0)
     if facts.lump:  # muscle outlines it: density tells it from psoas, neither contact nor the other side does
         return round(min(_SUREST, score), 2)
-    return round(min(_SUREST, 0.45 * score if joined or asymmetric or tiny or sprawling else score), 2)
+    apart = (
+        facts.gap_mm >= config.small_gap_mm
+    )  # an organ or fluid comes this close, a paraspinal mass touches
+    unsure = joined or asymmetric or tiny or sprawling or in_fluid or apart
+    return round(min(_SUREST, 0.45 * score if unsure else score), 2)

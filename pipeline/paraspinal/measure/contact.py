@@ -18,11 +18,13 @@ from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MeasureConfig
 from paraspinal.masses.types import Mass
 from paraspinal.measure.body import vertebral_body
+from paraspinal.measure.gates import why_not
 from paraspinal.measure.native import signed_distance_mm
 from paraspinal.measure.size import Mesh, mesh_of
 from paraspinal.measure.surface import SurfacePoints, in_plane, profiles, surface_points
 from paraspinal.measure.uncertainty import RECTANGULAR
 from paraspinal.measure.view import MassView
+from paraspinal.quality.types import ScanQuality
 from paraspinal.result import Measurement, Measurements
 from paraspinal.volume import BoolArray, CTVolume, Geometry, Region
 
@@ -46,6 +48,7 @@ def measure_contact(
     anatomy: Anatomy,
     view: MassView,
     mesh: Mesh,
+    quality: ScanQuality,
     config: MeasureConfig,
     *,
     others: Sequence[Mass] = (),
@@ -62,8 +65,9 @@ def measure_contact(
         missing = {area_key: Measurement.missing("mm2", reason), share_key: Measurement.missing("1", reason)}
         return {**missing, **depths}
     area = _interface_area(anatomy, bones, view, mesh, config)
-    if volume.effective_slice_mm > config.erosion_max_slice_mm + 1e-6:
-        share = Measurement.missing("1", f"slices thicker than {config.erosion_max_slice_mm:g} mm")
+    refusal = why_not(share_key, quality, config, slice_mm=view.slice_mm)
+    if refusal is not None:
+        share = Measurement.missing("1", refusal)
     elif area.value is None:
         share = Measurement.missing("1", area.reason or area.status)
     elif area.value <= 0.0:

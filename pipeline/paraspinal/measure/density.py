@@ -11,10 +11,10 @@ from scipy import ndimage
 
 from paraspinal.config import MeasureConfig
 from paraspinal.measure.attenuation import NO_CORE, core_of
+from paraspinal.measure.gates import why_not
 from paraspinal.measure.native import masked_gaussian
-from paraspinal.measure.uncertainty import half_range
 from paraspinal.measure.view import MassView
-from paraspinal.quality.types import NOT_AT_REFERENCE_KVP, ScanQuality
+from paraspinal.quality.types import ScanQuality
 from paraspinal.result import Measurement, Measurements
 from paraspinal.volume import BoolArray
 
@@ -186,12 +186,9 @@ def _speck_limit_ml(view: MassView, quality: ScanQuality, *, contrast: float, ne
 
 
 def _diffuse(view: MassView, region: BoolArray, quality: ScanQuality, config: MeasureConfig) -> Measurement:
-    state = quality.contrast_state
-    if not quality.at_reference_kvp:
-        return Measurement.missing("1", NOT_AT_REFERENCE_KVP)
-    if state is not False:
-        reason = "contrast medium in the blood" if state else "contrast not known"
-        return Measurement.missing("1", f"read on unenhanced scans only: {reason}")
+    refusal = why_not("diffuse_hyperattenuation_fraction", quality, config, slice_mm=view.slice_mm)
+    if refusal is not None:
+        return Measurement.missing("1", refusal)
     if not region.any():
         return Measurement.missing("1", NO_CORE)
     smooth = masked_gaussian(view.hu, region, [SMOOTHING_MM / s for s in view.spacing_mm])
@@ -202,7 +199,7 @@ def _diffuse(view: MassView, region: BoolArray, quality: ScanQuality, config: Me
     return Measurement.measured(
         shares[1],
         "1",
-        type_b=half_range(shares),
+        type_b=0.5 * (max(shares) - min(shares)),
         method="type B: threshold moved by the scanner's calibration",
         region="core, discrete high density left out",
         reason="iron, blood and protein look alike",

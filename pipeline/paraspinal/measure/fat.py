@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import erf
 
+from paraspinal.anatomy.morphology import dilate
 from paraspinal.config import MeasureConfig
 from paraspinal.measure.attenuation import NO_CORE, core_of
 from paraspinal.measure.density import SMOOTHING_MM, robust_centre
@@ -19,6 +20,8 @@ from paraspinal.volume import BoolArray
 
 _MIN_FAT_MM3 = 30.0
 _MIN_GAS_MM3 = 5.0
+_GAS_BLUR_MM = 3.0  # blur and smoothing carry gas this far
+_UNKNOWN_NOISE_HU = 20.0
 _BIN_HU = 5.0
 _FAT_SPREAD_HU = 15.0  # spread of fat itself, on top of noise
 _ITERATIONS = 60
@@ -31,13 +34,18 @@ def measure_fat_and_gas(view: MassView, quality: ScanQuality, config: MeasureCon
     if core is None:
         return {k: Measurement.missing(u, NO_CORE) for k, u in _FAT_UNITS.items()}
     low, high = config.fat_hu
-    smooth = masked_gaussian(view.hu, core, [SMOOTHING_MM / s for s in view.spacing_mm])
+    # Between gas and soft tissue every density occurs, that of fat too.
+    solid = core & ~_beside_gas(core & (view.hu < config.gas_hu), view)
+    smooth = masked_gaussian(view.hu, solid, [SMOOTHING_MM / s for s in view.spacing_mm])
+    floor = low - (quality.noise_sd_hu or _UNKNOWN_NOISE_HU)
     minimum = max(1, int(np.ceil(_MIN_FAT_MM3 / (view.voxel_ml * 1000.0))))
     readings = [
-        _connected_ml(core & (smooth > 2 * low) & (smooth < high + step), view, minimum)
+        _connected_ml(solid & (smooth > floor) & (smooth < high + step), view, minimum)
         for step in (-10.0, 0.0, 10.0)
     ]
-    fraction, fraction_u = fat_mixture(view.hu[core], quality.noise_sd_hu, config.fat_pure_hu)
+    if not solid.any():
+        return {k: Measurement.missing(u, "gas fills the mass") for k, u in _FAT_UNITS.items()}
+    fraction, fraction_u = fat_mixture(view.hu[solid], quality.noise_sd_hu, config.fat_pure_hu)
     gas_minimum = max(1, int(np.ceil(_MIN_GAS_MM3 / (view.voxel_ml * 1000.0))))
     gas = [_connected_ml(core & (view.hu < config.gas_hu + s), view, gas_minimum) for s in (-50.0, 0.0, 50.0)]
     return {
@@ -59,6 +67,11 @@ def measure_fat_and_gas(view: MassView, quality: ScanQuality, config: MeasureCon
             gas, gas_minimum * view.voxel_ml, "type A: threshold moved by 50 HU", "no gas was found"
         ),
     }
+
+
+def _beside_gas(gas: BoolArray, view: MassView) -> BoolArray:
+    """Gas and the partial volume around it."""
+    return dilate(gas, _GAS_BLUR_MM, view.spacing_mm) if gas.any() else gas
 
 
 def _volume_or_none(readings: list[float], limit_ml: float, method: str, nothing: str) -> Measurement:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from paraspinal.anatomy.types import Anatomy
-from paraspinal.result import Measurements
+from paraspinal.result import Measurement, Measurements
 from paraspinal.volume import BoolArray, CTVolume, Geometry, Region
 
 _REASON = "touches slices that were interpolated"
@@ -20,15 +20,17 @@ _STRUCTURES = {
 
 
 def as_interpolated(measurements: Measurements) -> Measurements:
-    """Return the measurements with every value marked as resting on interpolated slices."""
-    return {
-        key: m.model_copy(
-            update={"status": "interpolated", "reason": f"{_REASON}; {m.reason}" if m.reason else _REASON}
-        )
-        if m.status == "measured"
-        else m
-        for key, m in measurements.items()
-    }
+    """Return the measurements marked as resting on interpolated slices; what was not found there is not denied."""
+    return {key: _as_interpolated(m) for key, m in measurements.items()}
+
+
+def _as_interpolated(m: Measurement) -> Measurement:
+    reason = f"{_REASON}; {m.reason}" if m.reason else _REASON
+    if m.status == "below_detection_limit":
+        return Measurement.missing(m.unit, reason)
+    if m.status == "lower_bound":
+        return m.model_copy(update={"reason": reason})
+    return m.model_copy(update={"status": "interpolated", "reason": reason}) if m.status == "measured" else m
 
 
 def touches(volume: CTVolume, region: Region, grid: Geometry) -> bool:

@@ -12,8 +12,10 @@ import numpy.typing as npt
 from scipy.special import erf
 
 from paraspinal.config import MeasureConfig
+from paraspinal.measure.gates import why_not
 from paraspinal.measure.size import Mesh
 from paraspinal.measure.surface import SurfacePoints, in_plane, profiles, surface_points
+from paraspinal.measure.uncertainty import RECTANGULAR
 from paraspinal.measure.view import MassView
 from paraspinal.quality.types import ScanQuality
 from paraspinal.result import Measurement, Measurements
@@ -50,7 +52,10 @@ def measure_margin(view: MassView, mesh: Mesh, quality: ScanQuality, config: Mea
         return _missing("too little contrast to the soft tissue outside (isodense border)")
     width = _true_width(fit.sd_mm[readable], points.where(readable), view)
     area = points.areas_mm2[readable]
-    return _records(width, area, quality, config, share=float(area.sum() / points.areas_mm2[counted].sum()))
+    share = float(area.sum() / points.areas_mm2[counted].sum())
+    if share < config.edge_min_share:
+        return _missing(f"only {share:.0%} of the border to soft tissue and fat can be read")
+    return _records(width, area, quality, config, share=share, slice_mm=view.slice_mm)
 
 
 class EdgeFit:
@@ -99,7 +104,13 @@ def _true_width(sd_mm: _Array, points: SurfacePoints, view: MassView) -> _Array:
 
 
 def _records(
-    width: _Array, area: _Array, quality: ScanQuality, config: MeasureConfig, *, share: float
+    width: _Array,
+    area: _Array,
+    quality: ScanQuality,
+    config: MeasureConfig,
+    *,
+    share: float,
+    slice_mm: float,
 ) -> Measurements:
     independent = max(1.0, float(area.sum()) / _PATCH_MM2)
     low, median, high = np.percentile(width, (25, 50, 75))
@@ -111,17 +122,19 @@ def _records(
             median, "mm", type_a=float(type_a), method="type A: spread over the border", reason=note
         )
     }
-    if quality.edge_fwhm_mm is None:
-        reason = "the scan's own edge response could not be read"
-        return {**out, "well_defined_fraction": Measurement.missing("1", reason)}
+    refusal = why_not("well_defined_fraction", quality, config, slice_mm=slice_mm)
+    if refusal is not None or quality.edge_fwhm_mm is None:
+        return {**out, "well_defined_fraction": Measurement.missing("1", refusal or "edge response unknown")}
     own = WIDTH_PER_SD / _FWHM_PER_SD * quality.edge_fwhm_mm
     sharp = float((area * (width <= config.well_defined_factor * own)).sum() / area.sum())
     spread = (max(sharp * (1.0 - sharp), 0.01) / independent) ** 0.5
+    # Nothing is known of the rest of the border; an infiltrating one is the harder to read.
+    spread = float(np.hypot(spread, (1.0 - share) * max(sharp, 1.0 - sharp) * RECTANGULAR))
     out["well_defined_fraction"] = Measurement.measured(
         sharp,
         "1",
         type_a=float(spread),
-        method="type A: binomial over independent stretches of border",
+        method="type A: binomial over independent stretches of border, and what could not be read",
         reason=f"{note}; the scan's own edge is {own:.1f} mm wide",
     )
     return out

@@ -70,7 +70,7 @@ def measure_mass(
         **measure_foci(view, quality, config),
         **measure_pattern(view, quality, config),
         **measure_margin(view, mesh, quality, config),
-        **measure_contact(volume, anatomy, view, mesh, config, others=others),
+        **measure_contact(volume, anatomy, view, mesh, quality, config, others=others),
         "midline_bridging_mm": measure_bridging(volume, anatomy, view, mass, others),
         **measure_ibsi(view, mesh, config),
         **{key: Measurement.missing(unit, reason) for key, (unit, reason) in _LATER.items()},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ _FACE_TO_AREA = 2.0 / 3.0  # the faces of a voxel object overstate its surface b
 _METHOD = "type A: border moved by half a working voxel"
 _MIN_SAMPLES = 30
 _LUMEN_DEPTH_MM = 3.0
+_ABSENT_LIMIT_ML = (
+    20.0  # an organ that is said to be absent would have been seen from here on (engineering default)
+)
 _EFFUSION_DEPTH_MM = 2.0
 _PARENCHYMAL_LIVER_HU = 85.0  # an enhanced liver has left the arterial phase (engineering default)
 _SPLEEN_SMOOTHING_MM = 2.5
@@ -75,8 +78,18 @@ def _organ(anatomy: Anatomy, name: str, unit: str) -> tuple[BoolArray, Measureme
         "not_in_view" if organ is not None and organ.presence == "not_in_view" else "not_assessed"
     )
     default = "not in the scanned volume" if status == "not_in_view" else "not found"
-    reason = (organ.reason if organ is not None else None) or default
-    return mask, Measurement.missing(unit, f"{name.replace('_', ' ')}: {reason}", status=status)
+    reason = f"{name.replace('_', ' ')}: {(organ.reason if organ is not None else None) or default}"
+    if organ is not None and organ.presence == "absent" and unit == "mL":
+        return mask, Measurement.below(unit, reason, limit=_ABSENT_LIMIT_ML)
+    return mask, Measurement.missing(unit, reason, status=status)
+
+
+def _without_organ(anatomy: Anatomy, name: str, units: Mapping[str, str]) -> Measurements:
+    """Return the records that stand for the measurements (key to unit) of an organ that was not outlined."""
+    return {
+        key: _organ(anatomy, name, unit)[1] or Measurement.missing(unit, "not outlined")
+        for key, unit in units.items()
+    }
 
 
 def _cut(anatomy: Anatomy, name: str) -> tuple[Status, str | None]:
@@ -157,7 +170,7 @@ def _spleen(volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, config: Me
     }
     mask, missing = _organ(anatomy, "spleen", "mL")
     if missing is not None:
-        return {key: missing.model_copy(update={"unit": unit}) for key, unit in units.items()}
+        return _without_organ(anatomy, "spleen", units)
     mesh = mesh_of(mask, anatomy.geometry.spacing_mm)
     return {
         "spleen_volume_ml": _volume(anatomy, "spleen", mask),
@@ -258,7 +271,7 @@ def _liver(volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, config: Mea
     units = {"liver_volume_ml": "mL", "liver_craniocaudal_mm": "mm", "liver_hu": _HU}
     mask, missing = _organ(anatomy, "liver", "mL")
     if missing is not None:
-        return {key: missing.model_copy(update={"unit": unit}) for key, unit in units.items()}
+        return _without_organ(anatomy, "liver", units)
     height = np.count_nonzero(mask.any(axis=(1, 2))) * anatomy.geometry.spacing_mm[0]
     return {
         "liver_volume_ml": _volume(anatomy, "liver", mask),
@@ -279,9 +292,7 @@ def _effusion(
         return {keys[0]: none, keys[1]: Measurement.missing(_HU, "no effusion was seen")}
     mask = anatomy.mask(name)
     if not mask.any():
-        # Fluid is explained away by the search for masses, but not outlined: "not found" would deny what was seen.
-        reason = "this version does not outline effusions (see what was explained away)"
-        return {keys[0]: Measurement.missing("mL", reason), keys[1]: Measurement.missing(_HU, reason)}
+        return _without_organ(anatomy, name, dict(zip(keys, ("mL", _HU), strict=True)))
     return {
         keys[0]: _volume(anatomy, name, mask),
         keys[1]: _density(volume, anatomy, mask, quality, _EFFUSION_DEPTH_MM),

@@ -7,6 +7,7 @@ import numpy as np
 from paraspinal.config import MeasureConfig
 from paraspinal.measure.attenuation import NO_CORE, core_of
 from paraspinal.measure.density import robust_centre
+from paraspinal.measure.gates import why_not
 from paraspinal.measure.uncertainty import noise_of_mean
 from paraspinal.measure.view import MassView
 from paraspinal.quality.types import ScanQuality
@@ -26,10 +27,9 @@ def measure_pattern(view: MassView, quality: ScanQuality, config: MeasureConfig)
 def _rim(view: MassView, quality: ScanQuality, config: MeasureConfig) -> Measurement:
     """Mean of the shell minus mean of what lies deeper; both off the border, with contrast medium only."""
     unit = "[hnsf'U]"
-    state = quality.contrast_state
-    if not state:
-        why = "unenhanced scan" if state is False else "contrast not known"
-        return Measurement.missing(unit, f"read with contrast medium only: {why}")
+    refusal = why_not("rim_contrast_hu", quality, config, slice_mm=view.slice_mm)
+    if refusal is not None:
+        return Measurement.missing(unit, refusal)
     low, high = config.rim_depth_mm
     core = view.deeper_than(high)
     shell = view.deeper_than(low) & ~core
@@ -55,8 +55,9 @@ def _fluid(view: MassView, quality: ScanQuality, config: MeasureConfig) -> Measu
     core = core_of(view, config)
     if core is None:
         return Measurement.missing("1", NO_CORE)
-    if quality.noise_sd_hu is None:
-        return Measurement.missing("1", "the scan's noise is not known, so that homogeneity cannot be judged")
+    refusal = why_not("fluid_compatible_score", quality, config, slice_mm=view.slice_mm)
+    if refusal is not None:
+        return Measurement.missing("1", refusal)
     median, spread = robust_centre(view.hu[core])
 
     def score(centre: float) -> float:

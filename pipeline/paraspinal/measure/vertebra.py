@@ -12,6 +12,7 @@ from scipy import ndimage
 from paraspinal.anatomy.types import Anatomy, Vertebra
 from paraspinal.config import MeasureConfig
 from paraspinal.measure.body import middle_slab, vertebral_body
+from paraspinal.measure.gates import why_not
 from paraspinal.measure.interpolated import as_interpolated, touches
 from paraspinal.measure.native import distance_on_box, mask_on_box, native_box
 from paraspinal.measure.uncertainty import half_range, noise_of_mean
@@ -164,7 +165,7 @@ def _coarsening(
     fineness, while coarse columns run on. MTF is the Gaussian of the scan's own edge response. Unless C
     exceeds twice its standard uncertainty the index is below the detection limit.
     """
-    refusal = _cannot_judge(body, quality, config, thickness_mm)
+    refusal = why_not("coarsening_index", quality, config, slice_mm=thickness_mm)
     if refusal is not None:
         return Measurement.missing("1", refusal)
     roi = body.inside(config.trabecular_depth_mm - 0.5)
@@ -194,18 +195,6 @@ def _coarsening(
         detection_limit=limit,
         region="front and middle of the body",
     )
-
-
-def _cannot_judge(
-    body: _Body, quality: ScanQuality, config: MeasureConfig, thickness_mm: float
-) -> str | None:
-    if thickness_mm > config.coarsening_max_slice_mm + 1e-6:
-        return f"slices thicker than {config.coarsening_max_slice_mm:g} mm"
-    if quality.edge_fwhm_mm is None:
-        return "the scan's edge response is not known"
-    if quality.edge_fwhm_mm > config.coarsening_max_fwhm_mm:
-        return f"in-plane edge response broader than {config.coarsening_max_fwhm_mm:g} mm"
-    return None
 
 
 def _transfer(quality: ScanQuality) -> float:

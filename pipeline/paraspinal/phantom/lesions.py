@@ -10,6 +10,7 @@ import numpy.typing as npt
 from paraspinal.phantom import sdf
 from paraspinal.phantom.canvas import Canvas, Window
 from paraspinal.phantom.labels import FIRST_MASS, NUMBER, rib_number
+from paraspinal.phantom.mass_shape import Ball, distance_to, draw_lobes
 from paraspinal.phantom.sdf import Field
 from paraspinal.phantom.spec import Foci, MassSpec
 from paraspinal.phantom.spine import VertebraPlan
@@ -18,22 +19,20 @@ from paraspinal.phantom.tissue import FAT_HU, Tissues
 from paraspinal.phantom.trunk import TrunkFields, TrunkPlan
 
 Point = npt.NDArray[np.float64]
-Ball = tuple[Point, float]
 _FIRST_BONE, _LAST_BONE = 25, 50  # sacrum and vertebrae
 _RIM_MM = 3.0
-_LOBES = 12
 _POLE_LEAN = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class MassPlan:
-    """A mass laid out: its number (1…n), centre (x, y, z) and the spheres inside it."""
+    """A mass laid out: its number (1…n), centre (x, y, z), the spheres inside it, and its lobes around the centre."""
 
     number: int
     spec: MassSpec
     centre: Point
     vertebra: VertebraPlan
-    lobes: tuple[tuple[Point, float], ...]
+    lobes: tuple[Ball, ...]
     low_density: tuple[Ball, ...]
     fat: tuple[Ball, ...]
     calcification: tuple[Ball, ...]
@@ -55,24 +54,12 @@ def plan_mass(rng: np.random.Generator, trunk: TrunkPlan, spec: MassSpec, number
     z = vertebra.centre[2] + spec.offset_mm[2]
     body = trunk.spine.body_xy(z)
     centre = np.array([body[0] + sign * lateral, body[1] + back, z])
-    lobes = _lobes(rng, centre, spec) if spec.shape == "lobulated" else ()
+    lobes = draw_lobes(rng, spec)
     taken: list[Ball] = []
     parts = [
         _spread(rng, centre, spec, foci, taken) for foci in (spec.low_density, spec.fat, spec.calcification)
     ]
     return MassPlan(number, spec, centre, vertebra, lobes, parts[0], parts[1], parts[2])
-
-
-def _lobes(rng: np.random.Generator, centre: Point, spec: MassSpec) -> tuple[Ball, ...]:
-    axes = np.array(spec.semi_axes_mm)
-    out = []
-    for k in range(_LOBES):
-        turn = 2.4 * k
-        height = -0.8 + 1.6 * k / (_LOBES - 1)
-        ring = np.sqrt(1 - height**2)
-        direction = np.array([ring * np.cos(turn), ring * np.sin(turn), height])
-        out.append((centre + 0.72 * axes * direction, float(axes.min()) * rng.uniform(0.32, 0.42)))
-    return tuple(out)
 
 
 def _spread(
@@ -114,16 +101,11 @@ def mass_distance(canvas: Canvas, plan: MassPlan, window: Window, fields: TrunkF
     """Return the distance to the mass where nothing but the chest wall holds it back."""
     x, y, z = canvas.grid(window)
     c, axes = plan.centre, plan.spec.semi_axes_mm
-    shrink = 0.93 if plan.lobes else 1.0
     # The poles lean towards the spine, as a mass does that grows along the gutter; each cut keeps its area.
     sign = 1.0 if plan.spec.side == "left" else -1.0
     lean = np.minimum(((z - c[2]) / axes[2]) ** 2, 1.5)
     x = x + np.float32(sign * _POLE_LEAN * axes[0]) * lean
-    d = sdf.ellipsoid(x - c[0], y - c[1], z - c[2], (axes[0] * shrink, axes[1] * shrink, axes[2] * shrink))
-    for centre, radius in plan.lobes:
-        d = sdf.blend(
-            d, sdf.ellipsoid(x - centre[0], y - centre[1], z - centre[2], (radius, radius, radius * 1.2)), 3.0
-        )
+    d = distance_to(plan.spec, plan.lobes, sign * (x - c[0]), y - c[1], z - c[2])
     d = np.maximum(d, fields.cavity[window] + np.float32(1.0))
     if plan.spec.bone == "foramen":
         d = sdf.blend(d, _dumbbell(x, y, z, plan), 5.0)

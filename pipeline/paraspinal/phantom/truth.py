@@ -111,11 +111,13 @@ def _mass(plan: MassPlan, spine: SpinePlan, mass_map: LabelMap, spec: PhantomSpe
     }
     if len(zz):
         low, high = (g.to_lps((k, 0, 0))[2] for k in (zz.min(), zz.max()))
+        # The outermost hundredth at either end makes no level, as in the search.
+        most = [float(g.to_lps((k, 0, 0))[2]) for k in np.percentile(zz, (1, 99))]
         centre = g.to_lps(np.array([zz.mean(), yy.mean(), xx.mean()]))
         out |= {
             "volume_ml": round(len(zz) * g.voxel_ml, 3),
             "centroid_lps_mm": [round(float(c), 2) for c in centre],
-            "levels": [level_at(spine, high), level_at(spine, low)],
+            "levels": [level_at(spine, z) for z in reversed(most)],
             "craniocaudal_mm": round(float(high - low) + g.spacing_mm[0], 2),
             "key_slice": int(np.bincount(zz).argmax()),
             "low_density_lps_mm": [[round(float(c), 2) for c in p] for p, _ in plan.low_density],

@@ -20,7 +20,6 @@ def draw_masses(
     levels: Sequence[str],
     *,
     diameter_mm: tuple[float, float],
-    shapes: Sequence[MassShape] = _SHAPES,
 ) -> tuple[MassSpec, ...]:
     """Draw one mass, or a pair on both sides of one vertebra.
 
@@ -31,10 +30,10 @@ def draw_masses(
     diameter_mm : tuple of float
         Least and greatest diameter; the logarithm is drawn evenly, so that small ones are as frequent as large ones.
     """
-    first = _one(rng, str(rng.choice(list(levels))), _SIDES[int(rng.integers(2))], diameter_mm, shapes)
+    first = _one(rng, str(rng.choice(list(levels))), _SIDES[int(rng.integers(2))], diameter_mm)
     if rng.uniform() > _PAIRED:
         return (first,)
-    other = _one(rng, first.level, "left" if first.side == "right" else "right", diameter_mm, shapes)
+    other = _one(rng, first.level, "left" if first.side == "right" else "right", diameter_mm)
     return (first, replace(other, hu=first.hu + float(rng.normal(0, 4)), enhancement_hu=first.enhancement_hu))
 
 
@@ -43,7 +42,6 @@ def _one(
     level: str,
     side: MassSide,
     diameter_mm: tuple[float, float],
-    shapes: Sequence[MassShape],
 ) -> MassSpec:
     across = float(np.exp(rng.uniform(*np.log(diameter_mm))))
     front = across * rng.uniform(0.8, 1.0)
@@ -56,7 +54,7 @@ def _one(
         side=side,
         level=level,
         semi_axes_mm=(round(across / 2, 2), round(front / 2, 2), round(tall / 2, 2)),
-        shape=shapes[int(rng.integers(len(shapes)))],
+        shape=_SHAPES[int(rng.integers(len(_SHAPES)))],
         hu=round(hu, 1),
         enhancement_hu=0.0 if fluid else round(float(rng.uniform(5, 45)), 1),
         edge_width_mm=0.0 if rng.uniform() < 0.75 else round(float(rng.uniform(4, 8)), 1),

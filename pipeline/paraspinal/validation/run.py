@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+import paraspinal
 from paraspinal import __version__
 from paraspinal.analysis.clock import StageClock
-from paraspinal.analysis.outcome import decide_outcome
+from paraspinal.analysis.outcome import decide_outcome, uncertain_levels
 from paraspinal.analysis.stages import Survey, measure_all, survey
 from paraspinal.anatomy import segment_anatomy
 from paraspinal.anatomy.types import Anatomy
@@ -26,6 +28,7 @@ from paraspinal.quality.types import ScanQuality
 from paraspinal.validation.draw import draw_masses
 from paraspinal.validation.score import Record, score_masses
 from paraspinal.validation.suites import Case
+from paraspinal.validation.surroundings import surroundings
 from paraspinal.volume import CTVolume, LabelMap
 
 _LEVELS = (*(f"T{n}" for n in range(3, 13)), "L1", "L2")
@@ -40,14 +43,14 @@ def run_suite(
     jobs: int = 1,
     progress: Callable[[str], None] | None = None,
 ) -> list[Record]:
-    """Run the cases and return their records; those that `folder` holds from this version are not run again.
+    """Run the cases and return their records; those that `folder` holds from this very code are not run again.
 
     Every record is appended to ``records.jsonl`` when its case ends, so that nothing is lost on interruption.
     """
     tell = progress or (lambda _: None)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "records.jsonl"
-    done = {r["key"]: r for r in _read(path) if r["version"] == __version__}
+    done = {r["key"]: r for r in _read(path) if r.get("code") == code_digest()}
     todo = [case for case in cases if _key(case) not in done]
     if len(todo) < len(cases):
         tell(f"{len(cases) - len(todo)} of {len(cases)} cases are in {path} already")
@@ -70,6 +73,18 @@ def _run(cases: Sequence[Case], jobs: int) -> Iterator[Record]:
 
 def _key(case: Case) -> str:
     return f"{case.name} seed {case.seed}"
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """Return a digest of the package's own sources and settings: another one makes other records."""
+    root = Path(paraspinal.__file__).parent
+    files = sorted(path for path in root.rglob("*") if path.suffix in (".py", ".toml"))
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _read(path: Path) -> list[Record]:
@@ -100,6 +115,7 @@ def run_case(case: Case) -> Record:
         "kind": case.kind,
         "seed": case.seed,
         "version": __version__,
+        "code": code_digest(),
         "masses": [],
         "others": [],
         "outcome": "",
@@ -150,6 +166,8 @@ def _analysed(volume: CTVolume, labels: LabelMap, truth: list[dict[str, Any]]) -
     measured = measure_all(scan, config)
     measuring = time.perf_counter() - begin
     rows, extra = score_masses(truth, labels, scan.search, measured.masses)
+    by_id = {int(t["id"]): surroundings(t, labels, scan.anatomy) for t in truth}
+    rows = [row | by_id[row["id"]] for row in rows]
     outcome, reason = _outcome(scan, config)
     return {
         "masses": rows,
@@ -168,7 +186,5 @@ def _outcome(scan: Survey, config: Config) -> tuple[str, str]:
         config=config,
         spine_mm=scan.spine_mm,
         failure=scan.failure,
-        uncertain_levels=[v.label for v in scan.anatomy.vertebrae if v.level_uncertain]
-        if scan.anatomy
-        else [],
+        uncertain_levels=uncertain_levels(scan.anatomy, config),
     )

@@ -88,6 +88,7 @@ def _row(
 ) -> Record:
     volume_ml = float(truth["volume_ml"])
     row: Record = {
+        "id": int(truth["id"]),
         "side": truth["side"],
         "level": truth["centre_level"],
         "levels": truth["levels"],

@@ -117,6 +117,4 @@ def _masses_in(spec: PhantomSpec, rng: np.random.Generator) -> tuple[MassSpec, .
     half = 0.5 * spec.shape[0] * spec.spacing_mm[0] - _ROOM_MM
     middle = spec.scanner.shift_mm[2]
     shown = [level for level in _LEVELS if abs(float(spine.vertebra(level).centre[2]) - middle) < half]
-    return (
-        draw_masses(rng, shown, diameter_mm=(10.0, 90.0), shapes=("ellipsoid", "lobulated")) if shown else ()
-    )
+    return draw_masses(rng, shown, diameter_mm=(10.0, 90.0)) if shown else ()

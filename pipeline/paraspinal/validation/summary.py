@@ -11,6 +11,8 @@ from paraspinal.validation.score import HIT_IOU, QUANTITIES, Record
 
 _FROC = (0.1, 0.2, 0.5)
 _SIZES_MM = ((0, 15), (15, 20), (20, 30), (30, 50), (50, 200))
+_NEIGHBOURS = ("lung", "psoas", "effusion", "crus")
+_LIKE_MUSCLE_HU = 20.0
 _SURE_LEVEL = 0.9
 _UNITS = {"volume_ml": "%", "attenuation_mean_hu": "HU", "craniocaudal_mm": "mm"}
 
@@ -66,12 +68,18 @@ def _counted(counts: Counter[str]) -> str:
 def _strata(rows: Sequence[Record]) -> Iterable[tuple[str, list[Record]]]:
     yield "all", list(rows)
     yield "15 mm and more", [r for r in rows if r["diameter_mm"] >= 15]
+    yield "20 mm and more", [r for r in rows if r["diameter_mm"] >= 20]
     for low, high in _SIZES_MM:
         yield f"{low}–{high} mm", [r for r in rows if low <= r["diameter_mm"] < high]
     yield "T3–T10", [r for r in rows if r["level"][0] == "T" and int(r["level"][1:]) <= 10]
     yield "T11–T12", [r for r in rows if r["level"] in ("T11", "T12")]
     yield "L1–L2", [r for r in rows if r["level"][0] == "L"]
     yield "ill-defined", [r for r in rows if r["margin"] == "ill"]
+    for name in _NEIGHBOURS:
+        yield f"beside {name}", [r for r in rows if name in r["touches"]]
+    steps = [(r, r["muscle_step_hu"]) for r in rows if r["muscle_step_hu"] is not None]
+    yield "within 20 HU of muscle", [r for r, step in steps if abs(step) <= _LIKE_MUSCLE_HU]
+    yield "more than 20 HU from muscle", [r for r, step in steps if abs(step) > _LIKE_MUSCLE_HU]
 
 
 def _detection(rows: Sequence[Record]) -> str:
@@ -95,23 +103,27 @@ def _detection(rows: Sequence[Record]) -> str:
 
 
 def _froc(records: Sequence[Record]) -> str:
-    """Sensitivity at given numbers of false candidates per series, over the confidence of candidates."""
+    """Sensitivity at given numbers of false candidates per series, over the confidence of candidates, by stratum."""
     real = [r for r in records if "error" not in r]
-    found = [
-        (m["confidence"], m["iou"] >= HIT_IOU and m["found_side"] == m["side"])
-        for r in real
-        for m in r["masses"]
-        if not m["cut"] and "confidence" in m
-    ]
+    whole = [m for r in real for m in r["masses"] if not m["cut"]]
     false = sorted((o["confidence"] for r in real for o in r["others"]), reverse=True)
-    total = sum(not m["cut"] for r in real for m in r["masses"])
-    lines = ["| false candidates per series | sensitivity |", "|---|---|"]
+    bars = []
     for rate in _FROC:
         allowed = int(rate * len(real))
-        bar = false[allowed] if allowed < len(false) else -1.0
-        hits = sum(1 for confidence, hit in found if hit and confidence > bar)
-        lines.append(f"| {rate} | {_share(hits, total)} |")
+        bars.append(false[allowed] if allowed < len(false) else -1.0)
+    heads = " | ".join(f"{rate} false candidates per series" for rate in _FROC)
+    lines = [f"| sensitivity, any state | {heads} |", "|---" * (1 + len(_FROC)) + "|"]
+    for name, own in _strata(whole):
+        if own:
+            shares = (
+                _share(sum(_overlaps(m) and m["confidence"] > bar for m in own), len(own)) for bar in bars
+            )
+            lines.append(f"| {name} | {' | '.join(shares)} |")
     return "\n".join(lines)
+
+
+def _overlaps(row: Record) -> bool:
+    return bool(row["iou"] >= HIT_IOU and row.get("found_side") == row["side"])
 
 
 def _measured(rows: Iterable[Record], key: str) -> list[Record]:
@@ -150,15 +162,13 @@ def _levels(rows: Sequence[Record]) -> str:
     exact = sum(r["found_levels"] == r["levels"] for r in hits)
     near = sum(_overlap(r["found_levels"], r["levels"]) for r in hits)
     wrong = [
-        r
-        for r in hits
-        if not _overlap(r["found_levels"], r["levels"]) and r["level_probability"] >= _SURE_LEVEL
+        r for r in hits if _shifted(r["found_levels"], r["levels"]) and r["level_probability"] >= _SURE_LEVEL
     ]
     side = sum(r["found_side"] == r["side"] for r in hits)
     return (
         f"Of the masses found: side right {_share(side, len(hits))}; top and bottom level exact"
         f" {_share(exact, len(hits))}; overlapping levels {_share(near, len(hits))};"
-        f" wrong and confident {len(wrong)}."
+        f" a level off at both ends and confident {len(wrong)}."
     )
 
 
@@ -169,6 +179,12 @@ _ORDER = (
     "S1",
     "S2",
 )
+
+
+def _shifted(found: Sequence[str], true: Sequence[str]) -> bool:
+    """Tell whether both ends lie off to the same side: the vertebrae are named wrongly, not one end drawn short."""
+    steps = [_ORDER.index(f) - _ORDER.index(t) for f, t in zip(found, true, strict=True)]
+    return steps[0] * steps[1] > 0
 
 
 def _overlap(a: Sequence[str], b: Sequence[str]) -> bool:

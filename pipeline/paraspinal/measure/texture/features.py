@@ -106,4 +106,7 @@ def discretised(hu: npt.NDArray[np.floating], mask: BoolArray, config: MeasureCo
 
 
 def _record(value: float, unit: str, moved: Iterable[float], *, method: str = BORDER_METHOD) -> Measurement:
-    return Measurement.measured(value, unit, type_a=half_range(moved), method=method)
+    readings = list(moved)
+    if not readings:  # a shape read once has no repeated readings to tell its uncertainty from
+        return Measurement.measured(value, unit)
+    return Measurement.measured(value, unit, type_a=half_range(readings), method=method)
