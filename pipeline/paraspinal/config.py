@@ -617,7 +617,9 @@ class MassConfig(_Section):
         0.5, "less outline by lung or fat encloses a thin candidate in bone or muscle", ge=0, le=1
     )
     small_outline_rise: float = setting(0.075, "growth of that share per millimetre of thinness", ge=0)
-    small_gap_mm: float = setting(4.0, "a thin or sure candidate lies this close to the column", gt=0)
+    small_gap_mm: float = setting(
+        4.0, "a thin candidate lies so close to the column, a sure one to bone", gt=0
+    )
     foramen_side_mm: float = setting(26.0, "a thin candidate so close to the midline")
     foramen_ahead_mm: float = setting(5.0, "and not farther in front is tissue of the foramen")
     psoas_radius_mm: float = setting(11.0, "no psoas is thicker at its upper end", gt=0)

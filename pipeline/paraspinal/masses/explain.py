@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from paraspinal.anatomy.morphology import distance_inside
+from paraspinal.anatomy.morphology import dilate, distance_inside
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MassConfig
 from paraspinal.masses.candidates import SoftRegions
@@ -32,10 +32,10 @@ class RegionFacts:
     """Facts of one soft region; lengths in mm, in spine coordinates.
 
     ``zone_share``: share of its volume inside the compartment. ``gap_mm``: distance to the vertebral column.
-    ``psoas_limit_mm``: no psoas is thicker where it is thickest.
-    ``far_share``: share farther than the compartment to the side. ``outline_share``: share of its surface that
-    borders on lung or fat. ``mirror_share``: share of it whose mirror image across the spine is soft
-    tissue, too, and ``mirror_radius_mm`` how thick that tissue is there.
+    ``apart``: it comes near neither the column nor a rib. ``psoas_limit_mm``: no psoas is thicker where it is
+    thickest. ``far_share``: share farther than the compartment to the side. ``outline_share``: share of its surface
+    that borders on lung or fat. ``mirror_share``: share of it whose mirror image across the spine is soft tissue,
+    too, and ``mirror_radius_mm`` how thick that tissue is there.
     ``organ``: the organ it was segmented as; ``like_organ``: a good part of it was, and its HU are that organ's.
     ``effusion_share``: share of it that was segmented as pleural effusion, and ``fluid_step_hu`` how much denser than
     that fluid's median it is.
@@ -50,6 +50,7 @@ class RegionFacts:
     radius_mm: float
     zone_share: float
     gap_mm: float
+    apart: bool
     far_share: float
     s_mm: float
     s_range_mm: tuple[float, float]
@@ -87,6 +88,8 @@ def describe_regions(
     dark = ndimage.binary_dilation(dark, iterations=2)
     levels = _tissue_levels(regions, anatomy)
     depth = distance_inside(np.isfinite(levels), anatomy.geometry.spacing_mm)
+    bone = anatomy.mask("column")[where.box] | anatomy.mask("ribs")[where.box]
+    near_bone = dilate(bone, config.small_gap_mm, anatomy.geometry.spacing_mm)
     psoas = psoas_top_s(anatomy)
     fluid = _effusion(anatomy)
     fluid_hu = float(np.median(anatomy.hu[where.box][fluid])) if fluid.any() else 0.0
@@ -111,6 +114,7 @@ def describe_regions(
                 radius_mm=float(regions.radius_mm[label]),
                 zone_share=float(places.zone[box][member].mean()),
                 gap_mm=float(places.to_column_mm[box][member].min()),
+                apart=not near_bone[box][member].any(),
                 far_share=float((np.abs(left) > config.lateral_mm).mean()),
                 s_mm=float(s.mean()),
                 s_range_mm=(float(np.percentile(s, 1)), float(np.percentile(s, 99))),

@@ -132,7 +132,7 @@ def _confidence(facts: RegionFacts, *, config: MassConfig) -> float:
 
     A documented score, not a probability: the mean of three terms between 0 and 1, less than half of it where the
     candidate passes broadly into tissue of like density, may be one psoas that is thicker than the other, is tiny,
-    lies in pleural fluid or apart from the column, or is as flat as layered fluid or a collapsed lobe.
+    lies in pleural fluid or apart from column and ribs, or is as flat as layered fluid or a collapsed lobe.
     """
     thick = np.clip((facts.radius_mm - config.min_radius_mm) / 4.0 + 0.3, 0.0, 1.0)
     # Where a level's name is uncertain the doubts of the chest and of the loin both hold.
@@ -152,8 +152,6 @@ def _confidence(facts: RegionFacts, *, config: MassConfig) -> float:
     score = float((thick + inside + outlined) / 3.0)
     if facts.lump:  # muscle outlines it: density tells it from psoas, neither contact nor the other side does
         return round(min(_SUREST, score), 2)
-    apart = (
-        facts.gap_mm >= config.small_gap_mm
-    )  # an organ or fluid comes this close, a paraspinal mass touches
-    unsure = joined or asymmetric or tiny or sprawling or in_fluid or apart
+    # An organ or fluid comes close; a paraspinal mass touches the column, or the rib beside what it destroyed.
+    unsure = joined or asymmetric or tiny or sprawling or in_fluid or facts.apart
     return round(min(_SUREST, 0.45 * score if unsure else score), 2)
