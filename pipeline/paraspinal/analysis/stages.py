@@ -140,10 +140,12 @@ def measure_all(scan: Survey, config: Config) -> Measured:
 
 def _measure(scan: Survey, found: Anatomy, config: Config) -> Measured:
     where = (scan.volume, found, scan.quality)
+    every = scan.search.masses
+    walls = measure.survey_walls(scan.volume, found, every) if every else None
 
     def one(mass: Mass) -> Measurements:
-        others = [other for other in scan.search.masses if other.id != mass.id]
-        return measure.measure_mass(*where, mass, config=config.measure, others=others)
+        others = [other for other in every if other.id != mass.id]
+        return measure.measure_mass(*where, mass, config=config.measure, others=others, walls=walls)
 
     return Measured(
         patient=measure.mark_patient(

@@ -1,5 +1,6 @@
 """Measurement records from native voxels."""
 
+from paraspinal.measure.bone_defect import survey_walls
 from paraspinal.measure.interpolated import mark_patient
 from paraspinal.measure.lumens import read_lumens
 from paraspinal.measure.mass import measure_mass
@@ -15,4 +16,5 @@ __all__ = [
     "measure_scan",
     "measure_vertebrae",
     "read_lumens",
+    "survey_walls",
 ]

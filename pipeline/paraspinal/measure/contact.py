@@ -35,10 +35,6 @@ _MAX_TILT = 0.5
 _BACKWARD = 0.4  # normals that point further back face the canal or the pedicles
 _PLATE_MM = 1.0
 _POINT_AREA_MM2 = 9.0  # neighbouring points share the same stretch of cortex on about this area
-_DEPTH_KEYS = ("lytic_depth_mm", "scalloping_depth_mm")
-_NO_REFERENCE_SURFACE = (
-    "needs a reference surface of the unaffected vertebra, which this version does not build"
-)
 
 _Array = npt.NDArray[np.float64]
 
@@ -53,17 +49,15 @@ def measure_contact(
     *,
     others: Sequence[Mass] = (),
 ) -> Measurements:
-    """Return ``bone_interface_mm2``, ``bone_interface_without_cortex_fraction`` and the two depths (not assessed).
+    """Return ``bone_interface_mm2`` and ``bone_interface_without_cortex_fraction``.
 
     `others` are the other masses of the patient: bone beside them is no reference.
     """
-    depths = {k: Measurement.missing("mm", _NO_REFERENCE_SURFACE) for k in _DEPTH_KEYS}
     area_key, share_key = "bone_interface_mm2", "bone_interface_without_cortex_fraction"
     bones = _vertebrae(anatomy)
     if not bones.any():
         reason = "no vertebra was found"
-        missing = {area_key: Measurement.missing("mm2", reason), share_key: Measurement.missing("1", reason)}
-        return {**missing, **depths}
+        return {area_key: Measurement.missing("mm2", reason), share_key: Measurement.missing("1", reason)}
     area = _interface_area(anatomy, bones, view, mesh, config)
     refusal = why_not(share_key, quality, config, slice_mm=view.slice_mm)
     if refusal is not None:
@@ -75,7 +69,7 @@ def measure_contact(
     else:
         places = view.geometry.to_lps(mesh.vertices_mm / np.asarray(view.spacing_mm))
         share = _without_cortex(volume, anatomy, places, config, others=others)
-    return {area_key: area, share_key: share, **depths}
+    return {area_key: area, share_key: share}
 
 
 def _vertebrae(anatomy: Anatomy) -> BoolArray:

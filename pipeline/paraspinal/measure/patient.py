@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from paraspinal.anatomy.morphology import dilate
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MeasureConfig
 from paraspinal.measure.foci import Foci, find_foci
@@ -29,6 +30,10 @@ _ABSENT_LIMIT_ML = (
 _EFFUSION_DEPTH_MM = 2.0
 _PARENCHYMAL_LIVER_HU = 85.0  # an enhanced liver has left the arterial phase (engineering default)
 _SPLEEN_SMOOTHING_MM = 2.5
+_FOLD_MM = 15.0  # half the width of a fold between lobes (engineering default)
+_BESIDE_FOLD_MM = 7.0  # the dark core lies so deep under a fold's surface
+_FAT_HU, _MIXED_HU = -15.0, 50.0  # of a working voxel; noise alone is a few HU there (engineering default)
+_SURE_LESION_MM = 20.0  # a larger dark place is no fold
 _SHELL_MM = (0.0, 4.0)  # of tissue around a lesion
 _SHELL_SHARE = 0.5  # a lesion under the capsule still has spleen on its inner half
 
@@ -193,7 +198,9 @@ def _splenic_lesions(
     if _arterial_possible(volume, anatomy, quality, config):
         return neither("an arterial phase mottles the normal spleen, and it cannot be excluded here")
     region, depth = _depth(anatomy, mask)
-    interior = np.asarray(depth >= config.organ_depth_mm)
+    # A slice averages over its thickness: what lies less deep may hold fat from beside the spleen.
+    depth_mm = max(config.organ_depth_mm, volume.effective_slice_mm)
+    interior = np.asarray(depth >= depth_mm)
     foci = find_foci(
         np.asarray(anatomy.hu[region.box], dtype=np.float32),
         interior,
@@ -207,17 +214,23 @@ def _splenic_lesions(
     if foci is None:
         return neither("the spleen is too small to tell lesions from it")
     status, reason = _cut(anatomy, "spleen")
-    kept = [
-        max_diameter_mm(mesh_of(foci.labels == k, anatomy.geometry.spacing_mm).vertices_mm)
+    dark = [
+        k
         for k in range(1, foci.count + 1)
         if foci.median_hu - foci.means_hu[k - 1] >= config.splenic_lesion_min_contrast_hu
         and _within_spleen(foci, k, interior, anatomy.geometry.spacing_mm)
     ]
-    kept = [d for d in kept if d >= config.splenic_lesion_min_mm]
+    fold = _hilum(anatomy, region) if dark else None
+    sizes = {k: _diameter_mm(foci, k, anatomy) for k in dark}
+    seen = {k: d for k, d in sizes.items() if d >= config.splenic_lesion_min_mm}
+    hu = anatomy.hu[region.box]
+    kept = [d for k, d in seen.items() if not (_in_fold(foci, k, fold, d) or _holds_fat(hu, foci, k))]
+    if seen and not kept:
+        return neither("dark places hold fat or lie in a fold of the hilum: whether one is a lesion is open")
     if not kept:
         return neither(reason) if reason else _no_lesion(foci, config)
     half = anatomy.geometry.spacing_mm[0] * RECTANGULAR
-    region_read = f"{config.organ_depth_mm:g} mm inside the border"
+    region_read = f"{depth_mm:g} mm inside the border"
     return {
         "splenic_lesions_count": Measurement.measured(
             len(kept), "1", status=status, reason=reason, region=region_read
@@ -226,6 +239,34 @@ def _splenic_lesions(
             max(kept), "mm", type_a=half, method=_METHOD, status=status, reason=reason
         ),
     }
+
+
+def _diameter_mm(foci: Foci, label: int, anatomy: Anatomy) -> float:
+    return max_diameter_mm(mesh_of(foci.labels == label, anatomy.geometry.spacing_mm).vertices_mm)
+
+
+def _hilum(anatomy: Anatomy, region: Region) -> BoolArray:
+    """Return what lies in and beside the concave side of the spleen (of its region): the hilum and its folds."""
+    spacing = anatomy.geometry.spacing_mm
+    pad = [int(np.ceil(_FOLD_MM / s)) + 1 for s in spacing]
+    mask = np.pad(anatomy.mask("spleen")[region.box], [(n, n) for n in pad])
+    closed = ~dilate(~dilate(mask, _FOLD_MM, spacing), _FOLD_MM, spacing)
+    fold = dilate(closed & ~mask, _BESIDE_FOLD_MM, spacing)
+    inner = tuple(slice(n, -n) for n in pad)
+    return np.asarray(fold[inner])
+
+
+def _in_fold(foci: Foci, label: int, fold: BoolArray | None, diameter_mm: float) -> bool:
+    """Tell whether a small dark place lies mostly in a fold of the hilum: fat or a vessel between two lobes."""
+    if fold is None or diameter_mm >= _SURE_LESION_MM:
+        return False
+    return bool(fold[foci.labels == label].mean() > _SHELL_SHARE)
+
+
+def _holds_fat(hu: npt.NDArray[np.floating], foci: Foci, label: int) -> bool:
+    """Tell whether a dark place is tissue mixed with fat: its darkest voxel is fat, or far darker than its mean."""
+    darkest = float(hu[foci.labels == label].min())
+    return darkest < _FAT_HU or darkest < float(foci.means_hu[label - 1]) - _MIXED_HU
 
 
 def _no_lesion(foci: Foci, config: MeasureConfig) -> Measurements:

@@ -16,19 +16,21 @@ from paraspinal.phantom.tissue import FAT_HU
 Field = npt.NDArray[np.float32]
 _RIM_MM = 3.0
 _ROOM_MM = 3.0  # foci keep this distance from the surface
+_CORTEX_MM = 1.2  # of the floor of a hollow that a mass pressed into bone (engineering default)
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """A mass on the scan's voxels: the share that is mass, its HU there, and the distance (mm) to its surface.
 
-    ``foci`` holds the contents by kind: low_density, fat, calcification; centres in millimetres around the mass's
-    own (out, ahead, up).
+    ``shell`` is the share of a layer as thick as a cortex around it. ``foci`` holds the contents by kind:
+    low_density, fat, calcification; centres in millimetres around the mass's own (out, ahead, up).
     """
 
     share: Field
     hu: Field
     distance: Field
+    shell: Field
     foci: dict[str, tuple[Ball, ...]]
 
 
@@ -66,12 +68,13 @@ def make_form(
             ball = np.sqrt((out - centre[0]) ** 2 + (ahead - centre[1]) ** 2 + (up - centre[2]) ** 2) - radius
             inside += np.float32(delta) * np.clip(0.5 - ball / 0.5, 0.0, 1.0)
     step = [s / n for s, n in zip(spacing_mm, fine, strict=True)]
-    amount, weighted = (_blurred(f, step, fwhm_mm, slice_mm) for f in (share, share * inside))
-    amount, weighted = (_averaged(f, fine) for f in (amount, weighted))
-    value = weighted / np.maximum(amount, 1e-3)
-    return Form(
-        amount, value.astype(np.float32), distance_to(spec, lobes, site.out, site.ahead, site.up), foci
+    around = np.clip(0.5 - (d - _CORTEX_MM) / width, 0.0, 1.0) - share
+    amount, weighted, shell = (
+        _averaged(_blurred(f, step, fwhm_mm, slice_mm), fine) for f in (share, share * inside, around)
     )
+    value = weighted / np.maximum(amount, 1e-3)
+    distance = distance_to(spec, lobes, site.out, site.ahead, site.up)
+    return Form(amount, value.astype(np.float32), distance, shell, foci)
 
 
 def _contents(rng: np.random.Generator, spec: MassSpec) -> dict[str, tuple[Ball, ...]]:

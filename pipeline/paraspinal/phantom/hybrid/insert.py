@@ -27,6 +27,8 @@ _HELD_MM = 7.0  # tissue nearer to bone and vessels moves less
 _AIR_HU = -400.0  # lung is compressed, not pushed
 _DEFAULT_FWHM_MM = 1.4
 _UNEVEN = 1.4
+_CORTEX_HU = 750.0  # of the floor of a hollow before the scan's blur
+BONE_EFFECTS = ("none", "lytic", "scalloping")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +59,23 @@ def insert_masses(
     volume : CTVolume
         HU int16 [z, y, x], canonical order.
     specs : sequence of MassSpec
-        ``bone`` must be "none": the bones of a real scan are left alone.
+        ``bone`` "lytic" lets the mass take the place of vertebral bone as deep as ``overlap_mm`` says, "scalloping"
+        gives the hollow a cortex; with "none" bone stays and the mass ends at it.
     seed : int
         Varies lobes, foci and noise.
 
     Raises
     ------
     UsageError
-        ``hybrid_level_outside``, ``hybrid_bone_effect``, or ``hybrid_no_room`` where nothing of a mass can lie.
+        ``hybrid_level_outside``; ``hybrid_bone_effect`` (a foramen is not widened); ``hybrid_no_room`` where nothing
+        of a mass can lie.
     """
     for spec in specs:
-        if spec.bone != "none":
+        if spec.bone not in BONE_EFFECTS:
             raise UsageError(
                 f"A mass in a real scan cannot have the bone effect {spec.bone!r}.",
                 code="hybrid_bone_effect",
-                remedy="Leave bone at none, or make a synthetic body with `paraspinal phantom`.",
+                remedy="Use none, lytic or scalloping, or make a synthetic body with `paraspinal phantom`.",
             )
     rng = np.random.default_rng(seed)
     hu = volume.hu.astype(np.float32)
@@ -88,7 +92,8 @@ def insert_masses(
             fwhm_mm=quality.edge_fwhm_mm or _DEFAULT_FWHM_MM,
             slice_mm=max(quality.slice_fwhm_mm or 0.0, volume.geometry.spacing_mm[0]),
         )
-        share = form.share * (1.0 - site.rigid)
+        kept = site.rigid if spec.bone == "none" else site.rigid - site.column
+        share = form.share * (1.0 - kept)
         mask = (share > 0.5) & (labels[site.box] == 0)
         if not mask.any():
             raise UsageError(
@@ -98,7 +103,10 @@ def insert_masses(
             )
         noise, noise_sd = resampled_noise(volume, anatomy, _shape(mask), rng)
         noise *= _local_noise(quality, volume, site, noise_sd) / max(noise_sd, 1e-3)
-        hu[site.box] = _composed(hu[site.box], form, site, share, noise, volume.geometry.spacing_mm)
+        composed = _composed(hu[site.box], form, site, share, noise, volume.geometry.spacing_mm)
+        if spec.bone == "scalloping":
+            composed += form.shell * site.column * np.maximum(_CORTEX_HU - composed, 0.0)
+        hu[site.box] = composed
         labels[site.box][mask] = number
         described.append(
             describe_mass(number, spec, form, share, mask, site, volume, anatomy, noise_sd=float(noise.std()))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from paraspinal.anatomy.morphology import dilate
+from paraspinal.anatomy.morphology import dilate, distance_inside
 from paraspinal.anatomy.types import Anatomy, Vertebra
 from paraspinal.errors import UsageError
 from paraspinal.phantom.spec import MassSpec
@@ -22,6 +22,7 @@ _AORTA_WALL_MM = 1.5
 _SOFT_HU, _BONE_HU = 100.0, 250.0  # on native voxels: soft tissue lies below, a bone's interior rises above
 _RIGID = ("column", "canal", "aorta", "airway", "autochthon_left", "autochthon_right", "ribs")
 _HALF_LEVEL_MM = 6.0
+_COLUMN_RIM_MM = 2.0
 _WALL_AHEAD_MM = 30.0  # farther in front lies mediastinum, which gives way
 
 
@@ -31,7 +32,8 @@ class Site:
 
     ``out``, ``ahead`` and ``up`` are the distances (mm) of every voxel from the mass's centre: away from the midline,
     forwards, and along the spine towards the head. ``rigid`` is the share of what does not give way, 0 to 1: bone,
-    canal, aorta, the muscles of the back, the chest wall.
+    canal, aorta, the muscles of the back, the chest wall. ``column`` is the part of it that is vertebral body or
+    disc, and ``column_depth_mm`` how deep inside the column a voxel lies.
     """
 
     box: tuple[slice, slice, slice]
@@ -39,6 +41,8 @@ class Site:
     ahead: Field
     up: Field
     rigid: Field
+    column: Field
+    column_depth_mm: Field
 
 
 def find_site(volume: CTVolume, anatomy: Anatomy, spec: MassSpec) -> Site:
@@ -68,7 +72,13 @@ def find_site(volume: CTVolume, anatomy: Anatomy, spec: MassSpec) -> Site:
         _read(field, index) - np.float32(middle)
         for field, middle in zip((sign * where.left, where.anterior, where.s), centre, strict=True)
     ]
-    return Site(box, fields[0], fields[1], fields[2], _rigid(volume, anatomy, box, index))
+    rigid = _rigid(volume, anatomy, box, index)
+    body, spacing = anatomy.mask("column")[where.box], anatomy.geometry.spacing_mm
+    depth = _read(distance_inside(body, spacing), index) - np.float32(0.5 * spacing[0])
+    # The bone's rim on native voxels belongs to the column as far as the coarse outline errs.
+    near = _read(dilate(body, _COLUMN_RIM_MM, spacing), index) > 0.5
+    column = np.where(near, rigid, 0.0).astype(np.float32)
+    return Site(box, fields[0], fields[1], fields[2], rigid, column, np.maximum(depth, 0.0))
 
 
 def _vertebra(anatomy: Anatomy, spec: MassSpec) -> Vertebra:

@@ -32,8 +32,8 @@ def describe_mass(
     """Return the truth of one mass: LPS millimetres, millilitres, HU before noise.
 
     ``volume_ml`` sums the shares of all voxels (partial volume counts); ``mean_hu`` is the mean of the core, 2 mm and
-    more inside; levels are those of the scan's own vertebrae. Foci lie whole inside the mass by their places, bone
-    apart.
+    more inside; ``bone_depth_mm`` is how deep it reaches into vertebral bodies and discs; levels are those of the
+    scan's own vertebrae. Foci lie whole inside the mass by their places, bone apart.
     """
     g = volume.geometry
     start = np.array([s.start for s in site.box])
@@ -56,6 +56,7 @@ def describe_mass(
         "centroid_lps_mm": [round(float(c), 2) for c in centre],
         "craniocaudal_mm": round(abs(float(ends[1][2] - ends[0][2])) + g.spacing_mm[0], 2),
         "key_slice": int(start[0] + np.bincount(found[:, 0]).argmax()),
+        "bone_depth_mm": _bone_depth(share, site) if spec.bone != "none" else 0.0,
         "noise_sd_hu": round(noise_sd, 2),
         "cut": cut,
         "foci": {
@@ -68,6 +69,12 @@ def describe_mass(
         },
         "spec": asdict(spec),
     }
+
+
+def _bone_depth(share: Field, site: Site) -> float:
+    """Return how deep (mm) the mass reaches into what was vertebral body or disc."""
+    taken = (share > 0.5) & (site.column > 0.5)
+    return round(float(site.column_depth_mm[taken].max()), 2) if taken.any() else 0.0
 
 
 def _arc_length(site: Site, anatomy: Anatomy, spec: MassSpec) -> Field:

@@ -1,0 +1,109 @@
+"""The measurements of bone that is missing beside a mass: ``lytic_depth_mm``, ``scalloping_depth_mm``, their area."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from paraspinal.anatomy.types import Anatomy
+from paraspinal.config import MeasureConfig
+from paraspinal.masses.types import Mass
+from paraspinal.measure.erosion import CleanWalls, Defect, Judged, clean_walls, judge_erosion
+from paraspinal.measure.gates import why_not
+from paraspinal.measure.view import MassView
+from paraspinal.measure.wall import rays_at, read_walls
+from paraspinal.quality.types import ScanQuality
+from paraspinal.result import Measurement, Measurements
+from paraspinal.volume import BoolArray, CTVolume
+
+_CLEAN_MM = 4.0  # wall nearer to a mass is no reference
+_LYTIC, _SMOOTH, _AREA = "lytic_depth_mm", "scalloping_depth_mm", "bone_defect_area_mm2"
+_METHOD = "type A: spread of single rays of clean walls against their reference"
+_UNKNOWN_KIND = "a hollow whose floor cannot be told to have a cortex or none"
+
+
+def survey_walls(volume: CTVolume, anatomy: Anatomy, masses: Sequence[Mass]) -> CleanWalls:
+    """Return the walls of all vertebral bodies, thoracic and lumbar, as references of each other."""
+    walls = read_walls(volume, anatomy)
+    facing: dict[str, BoolArray] = {}
+    for mass in masses:
+        for label, rays in rays_at(walls, mass.region, volume.geometry, within_mm=_CLEAN_MM).items():
+            facing[label] = facing[label] | rays if label in facing else rays
+    return clean_walls(walls, facing)
+
+
+def measure_bone_defect(
+    volume: CTVolume,
+    walls: CleanWalls,
+    mass: Mass,
+    view: MassView,
+    quality: ScanQuality,
+    config: MeasureConfig,
+) -> Measurements:
+    """Return depth per kind and area of the hollows that a mass faces; see `erosion` for what counts as one."""
+    refusal = why_not(_LYTIC, quality, config, slice_mm=view.slice_mm)
+    if refusal is not None:
+        return _neither(refusal)
+    core = view.deeper_than(config.core_depth_mm)
+    values = view.hu[core if core.any() else view.mask]
+    facing = rays_at(walls.walls, mass.region, volume.geometry, within_mm=config.bone_contact_mm)
+    judged = judge_erosion(walls, facing, mass_hu=float(np.median(values)))
+    if judged is None:
+        return _neither("too few vertebrae face no mass: what is normal in this patient is not known")
+    if not judged.judged:
+        why = [f"{label}: {reason}" for label, reason in judged.skipped.items()]
+        return _neither("; ".join(why) or "the mass lies against the side of no vertebral body")
+    return _depths(judged)
+
+
+def _depths(judged: Judged) -> Measurements:
+    unknown = [d for d in judged.defects if d.cortex_kept is None]
+    by_kind = {
+        _LYTIC: [d for d in judged.defects if d.cortex_kept is False],
+        _SMOOTH: [d for d in judged.defects if d.cortex_kept is True],
+    }
+    out = {
+        key: Measurement.missing("mm", _UNKNOWN_KIND) if unknown and not own else _deepest(own, judged)
+        for key, own in by_kind.items()
+    }
+    if not judged.defects:
+        area = Measurement.below("mm2", _none_seen(judged), limit=judged.least_area_mm2)
+    else:
+        area = Measurement.measured(
+            sum(d.area_mm2 for d in judged.defects),
+            "mm2",
+            type_a=0.5 * judged.least_area_mm2,
+            method="type A: half the smallest hollow that counts",
+            region=", ".join(sorted({d.label for d in judged.defects})),
+        )
+    return out | {_AREA: area}
+
+
+def _deepest(defects: Sequence[Defect], judged: Judged) -> Measurement:
+    if not defects:
+        return Measurement.below("mm", _none_seen(judged), limit=judged.limit_mm)
+    worst = max(defects, key=lambda d: d.depth_mm)
+    return Measurement.measured(
+        worst.depth_mm,
+        "mm",
+        type_a=judged.spread_mm,
+        method=_METHOD,
+        detection_limit=judged.limit_mm,
+        region=worst.label,
+        reason=_not_judged(judged),
+    )
+
+
+def _none_seen(judged: Judged) -> str:
+    seen = f"no hollow beyond what {judged.readings} clean sides show was seen at {', '.join(judged.judged)}"
+    return "; ".join(filter(None, [seen, _not_judged(judged)]))
+
+
+def _not_judged(judged: Judged) -> str | None:
+    return f"not judged: {', '.join(judged.skipped)}" if judged.skipped else None
+
+
+def _neither(reason: str) -> Measurements:
+    units = {_LYTIC: "mm", _SMOOTH: "mm", _AREA: "mm2"}
+    return {key: Measurement.missing(unit, reason) for key, unit in units.items()}

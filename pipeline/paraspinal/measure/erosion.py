@@ -1,0 +1,220 @@
+"""Bone that is missing beside a mass, in kinds: eaten away (no cortex left) or pressed in (the cortex kept).
+
+The depth is the distance from the wall that is expected (`wall_reference`) to the wall that is there. What counts
+as a depth is told by the patient: the same reading is made on every side of every vertebra that faces no mass, as if
+one lay there, and only what exceeds nearly all of these is a defect. Osteophytes, hollows of vessels, noise, slice
+thickness and a poor reference are in these readings and raise the limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cc3d
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from paraspinal.measure.wall import ANGLES, BodyWall, Grid, border_within, peaks_at
+from paraspinal.measure.wall_reference import Reference, enough, reference_of, side_sectors
+from paraspinal.volume import BoolArray
+
+_ALLOWED_MM = 1.0  # bone is followed so far beyond the expected wall: an osteophyte is no negative depth
+_LEAST_AREA_MM2 = 20.0
+_LEAST_NULLS = 6
+_NULL_PERCENTILE = 95.0
+_LEAST_LIMIT_MM = 1.0
+_KEPT_SHARE = 0.5
+_CORTEX_HALF = 0.5
+_LEAST_CORTEX_HU = 60.0
+_SOFT_HU = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """A hollow of one body's wall: greatest depth (mm), area (mm²), and whether its floor has a cortex.
+
+    ``cortex_kept`` is None where the body's own cortex is too faint to tell.
+    """
+
+    label: str
+    depth_mm: float
+    area_mm2: float
+    cortex_kept: bool | None
+    rays: BoolArray
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was read of the walls that face one mass.
+
+    ``limit_mm`` is the depth that this patient's clean walls do not reach (95th percentile), ``spread_mm`` the SD
+    of their readings; ``judged`` and ``skipped`` name vertebrae, the latter with the reason.
+    """
+
+    defects: tuple[Defect, ...]
+    limit_mm: float
+    spread_mm: float
+    judged: tuple[str, ...]
+    skipped: Mapping[str, str]
+    readings: int
+    least_area_mm2: float = _LEAST_AREA_MM2
+
+
+@dataclass(frozen=True, slots=True)
+class CleanWalls:
+    """The patient's walls with what may serve as reference, and the readings where no mass lies.
+
+    ``nulls_mm`` are depths that were read on sides without a mass, ``spread_mm`` the SD of single rays against
+    their reference.
+    """
+
+    walls: tuple[BodyWall, ...]
+    clean: Mapping[str, BoolArray]
+    nulls_mm: npt.NDArray[np.float64]
+    spread_mm: float
+
+    @property
+    def limit_mm(self) -> float:
+        """The depth that clean walls do not reach."""
+        return max(_LEAST_LIMIT_MM, float(np.percentile(self.nulls_mm, _NULL_PERCENTILE)))
+
+
+def clean_walls(walls: Sequence[BodyWall], facing: Mapping[str, BoolArray]) -> CleanWalls:
+    """Return the walls as references; `facing` are the rays [height, angle] near any mass."""
+    clean = {
+        w.label: np.isfinite(w.radius_mm) & ~facing.get(w.label, np.zeros(w.radius_mm.shape, bool))
+        for w in walls
+    }
+    nulls, residuals = [], []
+    for wall in walls:
+        for side in side_sectors():
+            if np.count_nonzero(side & clean[wall.label]) < 0.8 * np.count_nonzero(side):
+                continue
+            reference = reference_of(wall, walls, clean, hidden=side)
+            depth = _depth(wall, reference, side, outside_hu=_SOFT_HU)
+            told = np.isfinite(depth)
+            if not enough(told):
+                continue
+            defect = _deepest(wall, depth / reference.widening, _LEAST_LIMIT_MM)
+            nulls.append(0.0 if defect is None else defect[0])
+            residuals.append(depth[told])
+    # Bone is followed one millimetre outwards only, so that the spread is read from the depths.
+    inwards = np.concatenate(residuals) if residuals else np.zeros(0)
+    inwards = inwards[inwards > 0]
+    spread = float(1.4826 * np.median(inwards)) if inwards.size else np.inf
+    return CleanWalls(tuple(walls), clean, np.asarray(nulls, float), spread)
+
+
+def judge_erosion(known: CleanWalls, facing: Mapping[str, BoolArray], *, mass_hu: float) -> Judged | None:
+    """Judge the walls that face a mass; None where too few clean walls tell what is normal in this patient.
+
+    Parameters
+    ----------
+    facing : mapping of str to bool array [height, angle]
+        Rays of every wall that end at this mass.
+    mass_hu : float
+        Mean of the mass: bone must be denser to be told from it.
+    """
+    if known.nulls_mm.size < _LEAST_NULLS:
+        return None
+    limit = known.limit_mm
+    defects: list[Defect] = []
+    judged, skipped = [], {}
+    for wall in known.walls:
+        rays = facing.get(wall.label)
+        if rays is None or not enough(rays):
+            continue
+        reference = reference_of(wall, known.walls, known.clean, hidden=rays)
+        outside = max(_SOFT_HU, mass_hu)
+        depth = _depth(wall, reference, rays, outside_hu=outside)
+        border = border_within(wall, reference.radius_mm, outside_hu=outside)
+        if np.isnan(border).all():
+            skipped[wall.label] = "its bone is hardly denser than the mass"
+            continue
+        if np.count_nonzero(np.isfinite(depth)) < 0.6 * np.count_nonzero(rays):
+            skipped[wall.label] = "no clean reference for its wall"
+            continue
+        judged.append(wall.label)
+        found = _deepest(wall, depth / reference.widening, limit)
+        if found is not None:
+            _, area, part = found
+            kept = _cortex_kept(wall, known.clean[wall.label] & ~rays, border, part)
+            defects.append(
+                Defect(wall.label, float(np.nanmax(np.where(part, depth, np.nan))), area, kept, part)
+            )
+    return Judged(tuple(defects), limit, known.spread_mm, tuple(judged), skipped, int(known.nulls_mm.size))
+
+
+def _depth(wall: BodyWall, reference: Reference, rays: BoolArray, *, outside_hu: float) -> Grid:
+    """Return how deep (mm) the wall lies under its reference surface, NaN elsewhere; smoothed over neighbours.
+
+    Depth is the way to the nearest point of that surface: along a ray that meets the wall obliquely it is longer.
+    """
+    border = border_within(wall, reference.radius_mm + _ALLOWED_MM, outside_hu=outside_hu)
+    inwards = reference.radius_mm - border
+    told = rays & np.isfinite(inwards)
+    raw = np.full(border.shape, np.nan, np.float32)
+    if told.any():
+        known = np.isfinite(reference.radius_mm)
+        surface = cKDTree(wall.points(reference.radius_mm)[known])
+        away = surface.query(wall.points(border)[told])[0]
+        # Points of the surface lie millimetres apart: no depth is more than the way along the ray.
+        raw[told] = np.where(inwards[told] > 0, np.minimum(away, inwards[told]), inwards[told])
+    return _median_of_neighbours(raw)
+
+
+def _median_of_neighbours(values: Grid) -> Grid:
+    padded = np.pad(values, 1, constant_values=np.nan)
+    rows, columns = values.shape
+    stack = np.stack([padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)])
+    told = np.isfinite(stack).sum(axis=0)
+    ordered = np.sort(stack, axis=0)
+    middle = np.take_along_axis(ordered, np.maximum((told - 1) // 2, 0)[None], 0)[0]
+    return np.where(np.isfinite(values) & (told >= 4), middle, np.nan).astype(np.float32)
+
+
+def _deepest(wall: BodyWall, depth: Grid, limit_mm: float) -> tuple[float, float, BoolArray] | None:
+    """Return depth, area and rays of the deepest hollow deeper than a limit that is no speck."""
+    deep = np.nan_to_num(depth, nan=-1.0) > limit_mm
+    if not deep.any():
+        return None
+    cell = _cell_areas(wall)
+    labels = np.asarray(cc3d.connected_components(deep[None].astype(np.uint8), connectivity=6))[0]
+    best: tuple[float, float, BoolArray] | None = None
+    for k in range(1, int(labels.max()) + 1):
+        part = labels == k
+        area = float(cell[part].sum())
+        if area < _LEAST_AREA_MM2:
+            continue
+        value = float(depth[part].max())
+        if best is None or value > best[0]:
+            best = (value, area, part)
+    return best
+
+
+def _cell_areas(wall: BodyWall) -> Grid:
+    """Return the area (mm²) of wall that each ray stands for."""
+    step = float(np.linalg.norm(wall.feet_lps_mm[1] - wall.feet_lps_mm[0]))
+    turn = float(ANGLES[1] - ANGLES[0])
+    radius = np.nan_to_num(wall.radius_mm, nan=float(np.nanmedian(wall.radius_mm)))
+    return np.asarray(radius * turn * step, np.float32)
+
+
+def _cortex_kept(wall: BodyWall, clean: BoolArray, border: Grid, part: BoolArray) -> bool | None:
+    """Tell whether the floor of a hollow has a cortex: peaks at least half as high as on the body's clean wall."""
+    peaks = wall.peak_hu[clean]
+    if np.count_nonzero(np.isfinite(peaks)) < 30:
+        return None
+    cortex = float(np.nanmedian(peaks)) - wall.core_hu
+    if cortex < _LEAST_CORTEX_HU:
+        return None
+    floor = peaks_at(wall, border)
+    core = ndimage.binary_erosion(part)
+    inner = (
+        part if np.count_nonzero(core) < 4 else core
+    )  # at its rim a hollow has the cortex of the wall around it
+    high = floor[inner] > wall.core_hu + _CORTEX_HALF * cortex
+    return bool(high.mean() > _KEPT_SHARE)

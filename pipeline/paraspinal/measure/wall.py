@@ -1,0 +1,272 @@
+"""The side wall of a vertebral body, unrolled: how far the bone reaches from the body's axis, and its cortex.
+
+Every vertebral body is read along rays that leave its axis at right angles, by angle (0 = anterior, positive to the
+patient's left) and by height. On this common grid a body can be compared with its own mirror image and with its
+neighbours, which is how a missing piece of it is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import edt
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage, stats
+
+from paraspinal.anatomy.types import Anatomy, Vertebra
+from paraspinal.measure.body import vertebral_body
+from paraspinal.volume import BoolArray, CTVolume, Geometry, Region
+
+Grid = npt.NDArray[np.float32]
+Points = npt.NDArray[np.float64]
+
+ANGLES = np.deg2rad(np.arange(-132.0, 132.1, 6.0))  # symmetric: the mirror image is the reversed axis
+HEIGHTS = np.linspace(-0.36, 0.36, 9)  # of the distance between the end plates: their rims are left out
+_STEP_MM = 0.5
+_RADII_MM = np.arange(4.0, 44.0, _STEP_MM)
+_RUN = 5  # steps without bone are a hollow
+_HOLLOW_MM = 8.0  # a hollow that bone stands behind is sought so near to the wall
+_TANGENT_MM = 14.0
+_CORE_SHARE = 0.5  # the inner half of the radius is read for the body's own density
+_SPREAD_ANGLE, _SPREAD_HEIGHT = 1, 1  # rays beside each that are averaged with it, against noise
+_SOFT_HU = 50.0
+_LEAST_STEP_HU = 25.0
+_BEYOND_MM = 5.0
+_CORTEX_MM = (2.5, 1.5)  # the cortical peak lies so far inside and outside the border
+_LEAST_HEIGHT_MM = 8.0
+_NEAR_MM = 25.0
+_LEVELS = (
+    *(f"T{n}" for n in range(3, 13)),
+    *(f"L{n}" for n in range(1, 5)),
+)  # T1, T2 and L5 have another form
+_HOLLOW_STEP_HU = 100.0  # bone must be so much denser than what is outside before a hollow in it is believed
+_ALIGNED, _LEAST_ALIGNED = 7, 4  # bodies of a line of centres
+
+
+@dataclass(frozen=True, slots=True)
+class BodyWall:
+    """One body's wall on the common grid [height, angle].
+
+    ``profiles`` are HU along the rays, [height, angle, radius], at `RADII_MM`; ``places_lps_mm`` gives the unit
+    direction and the foot of every ray so that `points` can place a radius; ``core_hu`` is the median of the inner
+    half of the body; ``radius_mm`` how far bone reaches, NaN where that could not be told.
+    """
+
+    label: str
+    profiles: Grid
+    feet_lps_mm: Points
+    directions: Points
+    core_hu: float
+    radius_mm: Grid
+    peak_hu: Grid
+
+    def points(self, radius_mm: Grid) -> Points:
+        """Return the LPS points [height, angle, 3] at a radius per ray."""
+        return np.asarray(self.feet_lps_mm[:, None] + radius_mm[..., None] * self.directions[None])
+
+
+RADII_MM = _RADII_MM
+
+
+def read_walls(volume: CTVolume, anatomy: Anatomy) -> list[BodyWall]:
+    """Return the walls of the vertebrae from T3 to L4 of which enough was found and lies in the scan."""
+    found = [
+        (v, region)
+        for v in anatomy.vertebrae
+        if v.label in _LEVELS and abs(v.top_mm - v.bottom_mm) >= _LEAST_HEIGHT_MM
+        if (region := vertebral_body(anatomy, v)) is not None
+    ]
+    centroids = np.array([anatomy.geometry.to_lps(r.centroid_index()) for _, r in found]).reshape(-1, 3)
+    centres = _aligned(anatomy, centroids)
+    read = [_read(volume, anatomy, v, r, c) for (v, r), c in zip(found, centres, strict=True)]
+    return [wall for wall in read if wall is not None]
+
+
+def _aligned(anatomy: Anatomy, centroids: Points) -> Points:
+    """Return centres of bodies that follow the canal as their neighbours do.
+
+    A body that lost a side has its centroid elsewhere, and its walls would then be those of another body. The offset
+    from the canal is that of a line through seven neighbours (Theil and Sen), which two of them do not move.
+    """
+    line = anatomy.centreline_lps_mm
+    if len(centroids) < _LEAST_ALIGNED or len(line) == 0:
+        return centroids
+    order = np.argsort(line[:, 2])
+    z = centroids[:, 2]
+    canal = np.column_stack([np.interp(z, line[order, 2], line[order, k]) for k in (0, 1)])
+    offset = centroids[:, :2] - canal
+    out = centroids.copy()
+    for k in range(len(centroids)):
+        near = np.argsort(np.abs(z - z[k]))[:_ALIGNED]
+        for axis in (0, 1):
+            _, intercept, *_ = stats.theilslopes(offset[near, axis], z[near] - z[k])
+            out[k, axis] = canal[k, axis] + intercept
+    return out
+
+
+def _read(
+    volume: CTVolume, anatomy: Anatomy, vertebra: Vertebra, region: Region, centre: Points
+) -> BodyWall | None:
+    height = abs(vertebra.top_mm - vertebra.bottom_mm)
+    up, anterior, left = body_axes(anatomy, centre)
+    centre = centre + up * (0.5 * (vertebra.top_mm + vertebra.bottom_mm) - centre[2])
+    feet = centre + (HEIGHTS * height)[:, None] * up
+    directions = np.cos(ANGLES)[:, None] * anterior + np.sin(ANGLES)[:, None] * left
+    places = feet[:, None, None] + _RADII_MM[None, None, :, None] * directions[None, :, None]
+    if not _in_view(places, volume.geometry):
+        return None
+    hu = _averaged(_sampled(volume, places))
+    near = _mask_radius(anatomy, region.full(anatomy.geometry.shape), places)
+    core = float(np.median(hu[:, :, : max(4, int(_CORE_SHARE * np.nanmedian(near) / 0.5) - 8)]))
+    wall = BodyWall(vertebra.label, hu, feet, directions, core, near, near)
+    radius = border_within(wall, near + _BEYOND_MM, outside_hu=_SOFT_HU)
+    # Where bone goes on (a rib, an osteophyte, contrast medium in a vessel) the body's own border is not seen.
+    radius = np.where(radius > near + _BEYOND_MM - 0.3, np.nan, radius).astype(np.float32)
+    return BodyWall(vertebra.label, hu, feet, directions, core, radius, peaks_at(wall, radius))
+
+
+def body_axes(anatomy: Anatomy, centre_lps_mm: Points) -> tuple[Points, Points, Points]:
+    """Return the unit vectors up, anterior and left (LPS) of the spine beside a point."""
+    line = anatomy.centreline_lps_mm
+    near = line[np.abs(line[:, 2] - centre_lps_mm[2]) <= _TANGENT_MM]
+    up = np.array([0.0, 0.0, 1.0])
+    if len(near) >= 3:
+        z = near[:, 2] - near[:, 2].mean()
+        up[:2] = [float((z * (near[:, k] - near[:, k].mean())).sum() / (z**2).sum()) for k in (0, 1)]
+    up /= np.linalg.norm(up)
+    anterior = np.array([0.0, -1.0, 0.0])
+    anterior -= up * (anterior @ up)
+    anterior /= np.linalg.norm(anterior)
+    left = np.cross(up, anterior)
+    return up, anterior, left * np.sign(left[0])
+
+
+def border_within(wall: BodyWall, limit_mm: Grid, *, outside_hu: float) -> Grid:
+    """Return the radius, `limit_mm` at most, up to which bone reaches; NaN where none is met.
+
+    Bone is what exceeds the middle between the body's own density and `outside_hu`; where both are too alike
+    (`_LEAST_STEP_HU`) nothing is told. The ray comes from outside. Where bone goes on beyond the limit (a pedicle, a
+    rib), it may stand behind a hollow: a stretch of 2 mm without bone near the wall is one.
+    """
+    if wall.core_hu - outside_hu < _LEAST_STEP_HU:
+        return np.full(limit_mm.shape, np.nan, np.float32)
+    threshold = 0.5 * (wall.core_hu + outside_hu)
+    everywhere = wall.profiles >= threshold
+    bone = everywhere & (limit_mm[..., None] >= _RADII_MM)
+    outermost = _last(bone)
+    gap = _empty(everywhere) & (limit_mm[..., None] - _HOLLOW_MM <= _RADII_MM)
+    gap &= (limit_mm[..., None] >= _RADII_MM) & (limit_mm[..., None] * 0.5 <= _RADII_MM)
+    behind = _last(gap)  # the outermost stretch without bone
+    inner = bone & (_RADII_MM[behind][..., None] >= _RADII_MM)
+    hollow = (
+        gap.any(axis=-1)
+        & (wall.core_hu - outside_hu >= _HOLLOW_STEP_HU)
+        & (_RADII_MM[outermost] > limit_mm - 1.5 * _STEP_MM)
+        & inner.any(axis=-1)
+    )
+    last = np.where(hollow, _last(inner), outermost)
+    inside, outside = (
+        np.take_along_axis(wall.profiles, k[..., None], -1)[..., 0]
+        for k in (last, np.minimum(last + 1, bone.shape[-1] - 1))
+    )
+    part = np.clip((inside - threshold) / np.maximum(inside - outside, 1.0), 0.0, 1.0)
+    radius = _RADII_MM[last] + _STEP_MM * part
+    return np.where(bone.any(axis=-1), np.minimum(radius, limit_mm), np.nan).astype(np.float32)
+
+
+def _last(rays: BoolArray) -> npt.NDArray[np.intp]:
+    """Return the index of the last True along the rays, the last of all where there is none."""
+    return np.asarray(rays.shape[-1] - 1 - np.argmax(rays[..., ::-1], axis=-1))
+
+
+def _empty(bone: BoolArray) -> BoolArray:
+    """Return the steps in the middle of `_RUN` steps without bone."""
+    weights = np.ones(_RUN, np.float32)
+    count = ndimage.correlate1d(bone.astype(np.float32), weights, axis=-1, mode="nearest")
+    return np.asarray(count < 0.5)
+
+
+def peaks_at(wall: BodyWall, radius_mm: Grid) -> Grid:
+    """Return the greatest HU of each ray near a radius: the cortex there, as far as the scan's blur leaves it."""
+    off = _RADII_MM - radius_mm[..., None]
+    near = (off >= -_CORTEX_MM[0]) & (off <= _CORTEX_MM[1])
+    return np.where(near.any(-1), np.where(near, wall.profiles, -1e4).max(-1), np.nan).astype(np.float32)
+
+
+def _in_view(places: Points, geometry: Geometry) -> bool:
+    index = geometry.to_index(places[:, ::8, :20:6].reshape(-1, 3))
+    inside = np.all((index >= -0.5) & (index <= np.asarray(geometry.shape) - 0.5), axis=1)
+    return bool(inside.mean() > 0.98)
+
+
+def _sampled(volume: CTVolume, places: Points) -> Grid:
+    index = volume.geometry.to_index(places.reshape(-1, 3))
+    low = np.clip(np.floor(index.min(axis=0)).astype(int) - 1, 0, None)
+    high = np.ceil(index.max(axis=0)).astype(int) + 2
+    part = volume.hu[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
+    values = ndimage.map_coordinates(part, (index - low).T, order=1, mode="nearest", output=np.float32)
+    return np.asarray(values.reshape(places.shape[:-1]))
+
+
+def _averaged(hu: Grid) -> Grid:
+    """Average each ray with those beside it: along the wall, so that its border stays sharp."""
+    weights = np.array([0.25, 0.5, 0.25], np.float32)
+    out = ndimage.correlate1d(hu, weights, axis=0, mode="nearest")
+    return np.asarray(ndimage.correlate1d(out, weights, axis=1, mode="nearest"))
+
+
+def _mask_radius(anatomy: Anatomy, body: npt.NDArray[np.bool_], places: Points) -> Grid:
+    """Return how far the outlined body reaches along each ray (mm)."""
+    index = anatomy.geometry.to_index(places.reshape(-1, 3)).T
+    inside = ndimage.map_coordinates(body.astype(np.float32), index, order=1, mode="nearest") > 0.5
+    inside = inside.reshape(places.shape[:-1])
+    last = inside.shape[-1] - 1 - np.argmax(inside[..., ::-1], axis=-1)
+    found = np.where(inside.any(-1), _RADII_MM[last], np.nan)
+    return np.where(np.isnan(found), np.nanmedian(found), found).astype(np.float32)
+
+
+def rays_at(
+    walls: Sequence[BodyWall], region: Region, geometry: Geometry, *, within_mm: float
+) -> dict[str, BoolArray]:
+    """Return, by vertebra, the rays [height, angle] on whose way out of the body a region (native grid) lies.
+
+    A ray counts where it comes within `within_mm` of the region between half its radius and 4 mm beyond the wall.
+    """
+    z = geometry.to_lps(np.array([region.start, np.add(region.start, region.mask.shape)], float))[:, 2]
+    out: dict[str, BoolArray] = {}
+    distance: Grid | None = None
+    margin = int(np.ceil((within_mm + 2.0) / min(geometry.spacing_mm[1:])))
+    for wall in walls:
+        feet = wall.feet_lps_mm[:, 2]
+        if feet.max() < z.min() - _NEAR_MM or feet.min() > z.max() + _NEAR_MM:
+            continue
+        if distance is None:
+            around = region.padded((margin, margin, margin), geometry.shape)
+            distance = np.minimum(
+                edt.edt(~around.mask, anisotropy=geometry.spacing_mm, black_border=False), 1e3
+            )
+        typical = np.nan_to_num(
+            wall.radius_mm, nan=float(np.nan_to_num(np.nanmedian(wall.radius_mm), nan=16.0))
+        )
+        near = np.zeros(typical.shape, bool)
+        for share in np.linspace(0.5, 1.0, 6):
+            near |= _near(wall, share * typical, distance, around, geometry, within_mm)
+        for beyond in (2.0, 4.0):
+            near |= _near(wall, typical + beyond, distance, around, geometry, within_mm)
+        if near.any():
+            out[wall.label] = near
+    return out
+
+
+def _near(
+    wall: BodyWall, radius_mm: Grid, distance: Grid, around: Region, geometry: Geometry, within_mm: float
+) -> BoolArray:
+    points = wall.points(np.asarray(radius_mm, np.float32)).reshape(-1, 3)
+    index = np.rint(geometry.to_index(points) - np.asarray(around.start)).astype(int)
+    inside = np.all((index >= 0) & (index < np.asarray(distance.shape)), axis=1)
+    out = np.zeros(len(points), bool)
+    z, y, x = index[inside].T
+    out[inside] = distance[z, y, x] <= within_mm
+    return out.reshape(radius_mm.shape)
