@@ -51,6 +51,7 @@ validate: $(INSTALLED)
 	$(BIN)/paraspinal validate phantom --jobs 2 --write docs/validation.md
 	@if [ -n "$$PARASPINAL_DATA" ]; then \
 		$(BIN)/paraspinal validate hybrid --jobs 2 --write docs/validation.md; \
+		$(BIN)/paraspinal validate bone --jobs 2 --write docs/validation.md; \
 		$(BIN)/paraspinal validate untouched --write docs/validation.md; \
 	else echo "PARASPINAL_DATA is not set: no real series, no hybrid suite." >&2; fi
 

@@ -68,6 +68,26 @@ def test_noise_is_correlated_as_the_scans_own_is() -> None:
     assert own > 0.15  # white noise would not do
 
 
+def test_a_mass_takes_the_place_of_bone_and_may_leave_a_cortex() -> None:
+    deep = replace(BESIDE, overlap_mm=8.0)
+    kept, eaten, pressed = (_insert(replace(deep, bone=bone)) for bone in ("none", "lytic", "scalloping"))
+    taken = (eaten.masses.data == 1) & ~(kept.masses.data == 1)
+    inside = ndimage.binary_erosion(taken)
+    assert inside.sum() * kept.volume.geometry.voxel_ml > 0.1
+    assert kept.volume.hu[inside].mean() > 130.0
+    assert eaten.volume.hu[inside].mean() == pytest.approx(45.0, abs=8.0)
+    depths = [made.truth["masses"][0]["bone_depth_mm"] for made in (kept, eaten, pressed)]
+    assert depths[0] == 0.0
+    assert depths[1] == depths[2]
+    assert (
+        3.0 < depths[1] < 8.0
+    )  # no more than the ellipsoid was sunk in, and it is blunt where it meets the body
+    floor = (
+        ndimage.binary_dilation(taken, iterations=1) & ~(eaten.masses.data == 1) & ~(kept.masses.data == 1)
+    )
+    assert pressed.volume.hu[floor].mean() > eaten.volume.hu[floor].mean() + 80.0
+
+
 def test_what_is_far_and_what_is_bone_stays() -> None:
     volume = phantom("healthy").volume
     made = _insert(BESIDE)
@@ -141,7 +161,7 @@ def test_two_masses_keep_their_numbers() -> None:
     ("spec", "code"),
     [
         (replace(BESIDE, level="S1"), "hybrid_level_outside"),
-        (replace(BESIDE, bone="lytic"), "hybrid_bone_effect"),
+        (replace(BESIDE, bone="foramen"), "hybrid_bone_effect"),
         (replace(BESIDE, offset_mm=(-22.0, -12.0, 0.0), semi_axes_mm=(3.0, 3.0, 3.0)), "hybrid_no_room"),
     ],
 )

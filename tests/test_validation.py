@@ -19,7 +19,7 @@ from paraspinal.validation import Case, run_case, run_suite, suite_cases, summar
 from paraspinal.validation.draw import draw_masses
 from paraspinal.validation.score import score_masses
 from paraspinal.validation.series import find_series
-from paraspinal.validation.summary import wilson
+from paraspinal.validation.wilson import wilson
 
 
 def _row(**changes: Any) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def measure_all(scan: Survey, config: Config) -> Measured:
 def _measure(scan: Survey, found: Anatomy, config: Config) -> Measured:
     where = (scan.volume, found, scan.quality)
     every = scan.search.masses
-    walls = measure.survey_walls(scan.volume, found, every) if every else None
+    walls = measure.survey_walls(*where, every)
 
     def one(mass: Mass) -> Measurements:
         others = [other for other in every if other.id != mass.id]
@@ -151,7 +151,7 @@ def _measure(scan: Survey, found: Anatomy, config: Config) -> Measured:
         patient=measure.mark_patient(
             measure.measure_patient(*where, config=config.measure), scan.volume, found
         ),
-        vertebrae=measure.measure_vertebrae(*where, config=config.measure),
+        vertebrae=measure.measure_vertebrae(*where, config=config.measure, walls=walls),
         masses=dict(
             zip([mass.id for mass in scan.search.masses], each(one, scan.search.masses), strict=True)
         ),

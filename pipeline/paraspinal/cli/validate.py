@@ -16,7 +16,7 @@ _BEGIN, _END = "<!-- validate: {name} begin -->", "<!-- validate: {name} end -->
 
 def validate_command(
     suite: Annotated[
-        str, typer.Argument(metavar="SUITE", help="phantom, hybrid or untouched.", show_default=True)
+        str, typer.Argument(metavar="SUITE", help="phantom, hybrid, bone or untouched.", show_default=True)
     ] = "phantom",
     count: Annotated[
         int | None, typer.Option("--count", "-n", min=1, help="Cases; the suite's own number without it.")
@@ -51,7 +51,8 @@ def validate_command(
     """Measure the software on cases with known truth: sensitivity, false candidates, bias, limits, coverage.
 
     phantom: random synthetic bodies with masses of 10 to 90 mm. hybrid: known masses of 15 to 80 mm put into the real
-    series under --data. untouched: those series as they are, where every candidate is one too many.
+    series under --data. bone: the same, in series with thin slices, where masses destroy or hollow out vertebrae.
+    untouched: those series as they are, where every candidate is one too many.
 
     Cases that FOLDER holds already are not run again, so an interrupted run goes on where it stopped.
     """

@@ -23,9 +23,11 @@ _METHOD = "type A: spread of single rays of clean walls against their reference"
 _UNKNOWN_KIND = "a hollow whose floor cannot be told to have a cortex or none"
 
 
-def survey_walls(volume: CTVolume, anatomy: Anatomy, masses: Sequence[Mass]) -> CleanWalls:
+def survey_walls(
+    volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, masses: Sequence[Mass]
+) -> CleanWalls:
     """Return the walls of all vertebral bodies, thoracic and lumbar, as references of each other."""
-    walls = read_walls(volume, anatomy)
+    walls = read_walls(volume, anatomy, noise_hu=quality.noise_sd_hu or 0.0)
     facing: dict[str, BoolArray] = {}
     for mass in masses:
         for label, rays in rays_at(walls, mass.region, volume.geometry, within_mm=_CLEAN_MM).items():

@@ -74,6 +74,11 @@ GATES: Mapping[str, Gate] = {
     ),
     "ibsi.*": Gate(also="100 voxels of 2 mm for textures; the whole mass for shapes"),
     "trabecular_hu": Gate(also="0.3 mL, 4 mm inside; contrast medium is noted"),
+    "cortical_peak_hu": Gate(
+        max_slice_mm="erosion_max_slice_mm",
+        noise="stated",
+        also="T3 to L4; 90 rays of the wall that face no mass",
+    ),
     "coarsening_index": Gate(
         max_slice_mm="coarsening_max_slice_mm",
         max_fwhm_mm="coarsening_max_fwhm_mm",

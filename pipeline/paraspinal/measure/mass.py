@@ -65,7 +65,7 @@ def measure_mass(
     mesh = mesh_of(view.mask, view.spacing_mm)
     aorta = measure_aortic_lumen(volume, anatomy, quality, config=config).value
     if walls is None:
-        walls = survey_walls(volume, anatomy, (mass, *others))
+        walls = survey_walls(volume, anatomy, quality, (mass, *others))
     unclear = unclear_border(view, mesh, config)
     measured = {
         **measure_size(

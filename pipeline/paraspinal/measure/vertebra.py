@@ -12,6 +12,8 @@ from scipy import ndimage
 from paraspinal.anatomy.types import Anatomy, Vertebra
 from paraspinal.config import MeasureConfig
 from paraspinal.measure.body import middle_slab, vertebral_body
+from paraspinal.measure.cortex import cortical_peak
+from paraspinal.measure.erosion import CleanWalls
 from paraspinal.measure.gates import why_not
 from paraspinal.measure.interpolated import as_interpolated, touches
 from paraspinal.measure.native import distance_on_box, mask_on_box, native_box
@@ -36,8 +38,7 @@ _Array = npt.NDArray[np.float32]
 _Kind = TypeVar("_Kind", bound=np.generic)
 
 _MISSING = {
-    "cortical_peak_hu": (_HU, "this version does not read the cortex per vertebra"),
-    "cortical_mass_hu_mm": ("[hnsf'U].mm", "this version does not read the cortex per vertebra"),
+    "cortical_mass_hu_mm": ("[hnsf'U].mm", "this version reads the cortex's peak only"),
     "height_ratio": ("1", "this version does not fit end plates"),
     "endplate_depression_mm": ("mm", "this version does not fit end plates"),
 }
@@ -69,13 +70,27 @@ class _Body:
 
 
 def measure_vertebrae(
-    volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, *, config: MeasureConfig
+    volume: CTVolume,
+    anatomy: Anatomy,
+    quality: ScanQuality,
+    *,
+    config: MeasureConfig,
+    walls: CleanWalls | None = None,
 ) -> dict[str, Measurements]:
     """Return the measurements of every vertebra, keyed by its label ("T5", "L1" …).
 
-    Keys: ``trabecular_hu`` and ``coarsening_index``; cortex, height and end plates are not assessed.
+    Keys: ``trabecular_hu``, ``coarsening_index`` and, with `walls`, ``cortical_peak_hu``; height and end plates are
+    not assessed.
     """
-    return {v.label: _one(volume, anatomy, quality, v, config) for v in anatomy.vertebrae}
+    return {
+        v.label: _one(volume, anatomy, quality, v, config)
+        | {
+            "cortical_peak_hu": cortical_peak(
+                walls, v.label, quality, config, slice_mm=volume.effective_slice_mm
+            )
+        }
+        for v in anatomy.vertebrae
+    }
 
 
 def _one(

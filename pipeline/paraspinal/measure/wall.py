@@ -30,7 +30,8 @@ _RUN = 5  # steps without bone are a hollow
 _HOLLOW_MM = 8.0  # a hollow that bone stands behind is sought so near to the wall
 _TANGENT_MM = 14.0
 _CORE_SHARE = 0.5  # the inner half of the radius is read for the body's own density
-_SPREAD_ANGLE, _SPREAD_HEIGHT = 1, 1  # rays beside each that are averaged with it, against noise
+_CORE_STEPS = 12  # from the axis outwards, in any body
+_NOISY_SHARES = (0.25, 0.4)  # noise against bone's step to soft tissue that asks for more averaging
 _SOFT_HU = 50.0
 _LEAST_STEP_HU = 25.0
 _BEYOND_MM = 5.0
@@ -70,8 +71,11 @@ class BodyWall:
 RADII_MM = _RADII_MM
 
 
-def read_walls(volume: CTVolume, anatomy: Anatomy) -> list[BodyWall]:
-    """Return the walls of the vertebrae from T3 to L4 of which enough was found and lies in the scan."""
+def read_walls(volume: CTVolume, anatomy: Anatomy, *, noise_hu: float = 0.0) -> list[BodyWall]:
+    """Return the walls of the vertebrae from T3 to L4 of which enough was found and lies in the scan.
+
+    `noise_hu` is the SD of single voxels.
+    """
     found = [
         (v, region)
         for v in anatomy.vertebrae
@@ -80,7 +84,7 @@ def read_walls(volume: CTVolume, anatomy: Anatomy) -> list[BodyWall]:
     ]
     centroids = np.array([anatomy.geometry.to_lps(r.centroid_index()) for _, r in found]).reshape(-1, 3)
     centres = _aligned(anatomy, centroids)
-    read = [_read(volume, anatomy, v, r, c) for (v, r), c in zip(found, centres, strict=True)]
+    read = [_read(volume, anatomy, v, r, c, noise_hu) for (v, r), c in zip(found, centres, strict=True)]
     return [wall for wall in read if wall is not None]
 
 
@@ -107,7 +111,7 @@ def _aligned(anatomy: Anatomy, centroids: Points) -> Points:
 
 
 def _read(
-    volume: CTVolume, anatomy: Anatomy, vertebra: Vertebra, region: Region, centre: Points
+    volume: CTVolume, anatomy: Anatomy, vertebra: Vertebra, region: Region, centre: Points, noise_hu: float
 ) -> BodyWall | None:
     height = abs(vertebra.top_mm - vertebra.bottom_mm)
     up, anterior, left = body_axes(anatomy, centre)
@@ -117,7 +121,7 @@ def _read(
     places = feet[:, None, None] + _RADII_MM[None, None, :, None] * directions[None, :, None]
     if not _in_view(places, volume.geometry):
         return None
-    hu = _averaged(_sampled(volume, places))
+    hu = _averaged(_sampled(volume, places), noise_hu)
     near = _mask_radius(anatomy, region.full(anatomy.geometry.shape), places)
     core = float(np.median(hu[:, :, : max(4, int(_CORE_SHARE * np.nanmedian(near) / 0.5) - 8)]))
     wall = BodyWall(vertebra.label, hu, feet, directions, core, near, near)
@@ -210,11 +214,18 @@ def _sampled(volume: CTVolume, places: Points) -> Grid:
     return np.asarray(values.reshape(places.shape[:-1]))
 
 
-def _averaged(hu: Grid) -> Grid:
-    """Average each ray with those beside it: along the wall, so that its border stays sharp."""
+def _averaged(hu: Grid, noise_hu: float) -> Grid:
+    """Average each ray with those beside it: along the wall, so that its border stays sharp.
+
+    Where noise is a good share of bone's step to soft tissue the neighbours' neighbours count, too.
+    """
     weights = np.array([0.25, 0.5, 0.25], np.float32)
-    out = ndimage.correlate1d(hu, weights, axis=0, mode="nearest")
-    return np.asarray(ndimage.correlate1d(out, weights, axis=1, mode="nearest"))
+    step = max(float(np.median(hu[:, :, :_CORE_STEPS])) - _SOFT_HU, _LEAST_STEP_HU)
+    out = hu
+    for _ in range(1 + sum(noise_hu > share * step for share in _NOISY_SHARES)):
+        for axis in (0, 1):
+            out = ndimage.correlate1d(out, weights, axis=axis, mode="nearest")
+    return np.asarray(out)
 
 
 def _mask_radius(anatomy: Anatomy, body: npt.NDArray[np.bool_], places: Points) -> Grid:

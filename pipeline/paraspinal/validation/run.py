@@ -21,10 +21,11 @@ from paraspinal.analysis.stages import Survey, measure_all, survey
 from paraspinal.anatomy import segment_anatomy
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import Config, load_config
-from paraspinal.errors import ParaspinalError
+from paraspinal.errors import ParaspinalError, UsageError
 from paraspinal.loading import load_series
 from paraspinal.phantom import insert_masses, make_phantom
 from paraspinal.quality.types import ScanQuality
+from paraspinal.validation.bone import draw_bone_masses
 from paraspinal.validation.draw import draw_masses
 from paraspinal.validation.score import Record, score_masses
 from paraspinal.validation.suites import Case
@@ -140,9 +141,23 @@ def _scan_of(case: Case) -> tuple[CTVolume, LabelMap, list[dict[str, Any]]]:
     rng = np.random.default_rng([case.seed, 11])
     short = volume.geometry.extent_mm[0] < _SLAB_MM
     levels = [v.label for v in anatomy.vertebrae if v.label in _LEVELS and (short or not v.truncated)]
-    specs = draw_masses(rng, levels, diameter_mm=_SLAB_DIAMETER if short else case.diameter_mm)
+    if case.kind == "bone":
+        _refuse_thick(volume)
+        specs = draw_bone_masses(rng, levels)
+    else:
+        specs = draw_masses(rng, levels, diameter_mm=_SLAB_DIAMETER if short else case.diameter_mm)
     hybrid = insert_masses(volume, anatomy, quality, specs, seed=case.seed)
     return hybrid.volume, hybrid.masses, list(hybrid.truth["masses"])
+
+
+def _refuse_thick(volume: CTVolume) -> None:
+    limit = load_config("default").measure.erosion_max_slice_mm
+    if volume.effective_slice_mm > limit:
+        raise UsageError(
+            f"Slices are thicker than {limit:g} mm: bone is not judged there.",
+            code="slices_too_thick",
+            remedy="Give series with thinner slices.",
+        )
 
 
 def _with_mean(mass: dict[str, Any]) -> dict[str, Any]:

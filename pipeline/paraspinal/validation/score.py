@@ -9,6 +9,7 @@ import numpy as np
 
 from paraspinal.masses.types import Mass, MassSearch
 from paraspinal.result import Measurement, Measurements
+from paraspinal.validation.bone import score_bone
 from paraspinal.volume import BoolArray, LabelMap, Region
 
 Record = dict[str, Any]
@@ -119,6 +120,8 @@ def _row(
         for key, name in QUANTITIES.items()
         if key in own and truth.get(name) is not None
     }
+    if "bone_depth_mm" in truth:
+        row["bone"] = score_bone(truth, own)
     row["contents"] = {
         key: [None if own[key].value is None else own[key].value, _content(truth, name), own[key].status]
         for key, name in _CONTENTS.items()

@@ -15,7 +15,7 @@ from paraspinal.phantom.levels import LEVELS
 from paraspinal.phantom.spine import plan_spine
 from paraspinal.validation.draw import draw_masses
 
-Kind = Literal["phantom", "hybrid", "untouched"]
+Kind = Literal["phantom", "hybrid", "bone", "untouched"]
 
 _LEVELS = LEVELS[LEVELS.index("T3") : LEVELS.index("L2") + 1]
 _ROOM_MM = 25.0
@@ -34,6 +34,7 @@ class Suite:
 SUITES: Mapping[str, Suite] = {
     "phantom": Suite("random synthetic bodies with one or two masses of 10 to 90 mm (column P)", 150, False),
     "hybrid": Suite("known masses of 15 to 80 mm in real series (column H)", 60, True),
+    "bone": Suite("masses in thin-sliced real series that leave bone alone or hollow it out", 60, True),
     "untouched": Suite("the real series as they are: what is found there is no mass of ours", 0, True),
 }
 
@@ -87,8 +88,8 @@ def suite_cases(
         return tuple(Case(f"untouched {path.name}", "untouched", seed, series=path) for path in series)
     return tuple(
         Case(
-            f"hybrid {k} {series[k % len(series)].name}",
-            "hybrid",
+            f"{name} {k} {series[k % len(series)].name}",
+            "bone" if name == "bone" else "hybrid",
             1000 * seed + k,
             series=series[k % len(series)],
         )

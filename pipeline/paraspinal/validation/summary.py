@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from paraspinal.validation.bone import bone_table
 from paraspinal.validation.score import HIT_IOU, QUANTITIES, Record
+from paraspinal.validation.wilson import share
 
 _FROC = (0.1, 0.2, 0.5)
 _SIZES_MM = ((0, 15), (15, 20), (20, 30), (30, 50), (50, 200))
@@ -23,26 +25,10 @@ def summarise(records: Sequence[Record]) -> str:
     whole = [row for row in rows if not row["cut"]]
     parts = [_cases(records)]
     if whole:
-        parts += [_detection(whole), _froc(records), _agreement(whole), _levels(whole), _missed(whole)]
+        parts += [_detection(whole), _froc(records), _agreement(whole), bone_table(whole), _levels(whole)]
+        parts.append(_missed(whole))
     parts.append(_others(records))
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927, doi:10.1080/01621459.1927.10502953)."""
-    if n == 0:
-        return 0.0, 1.0
-    z, p = 1.96, hits / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
-
-
-def _share(hits: int, n: int) -> str:
-    if n == 0:
-        return "–"
-    low, high = wilson(hits, n)
-    return f"{hits}/{n} = {hits / n:.0%} ({low:.0%}–{high:.0%})"
 
 
 def _cases(records: Sequence[Record]) -> str:
@@ -96,9 +82,7 @@ def _detection(rows: Sequence[Record]) -> str:
         errors = [abs(m["value"] / m["truth"] - 1) for m in _measured(hits, "volume_ml")]
         dice = f"{np.median([r['dice'] for r in hits]):.2f}" if hits else "–"
         volume = f"{np.median(errors):.1%}" if errors else "–"
-        lines.append(
-            f"| {name} | {_share(len(hits), len(own))} | {doubtful} | {missed} | {dice} | {volume} |"
-        )
+        lines.append(f"| {name} | {share(len(hits), len(own))} | {doubtful} | {missed} | {dice} | {volume} |")
     return "\n".join(lines)
 
 
@@ -116,7 +100,7 @@ def _froc(records: Sequence[Record]) -> str:
     for name, own in _strata(whole):
         if own:
             shares = (
-                _share(sum(_overlaps(m) and m["confidence"] > bar for m in own), len(own)) for bar in bars
+                share(sum(_overlaps(m) and m["confidence"] > bar for m in own), len(own)) for bar in bars
             )
             lines.append(f"| {name} | {' | '.join(shares)} |")
     return "\n".join(lines)
@@ -152,7 +136,7 @@ def _agreement(rows: Sequence[Record]) -> str:
         low, high = error.mean() - spread, error.mean() + spread
         lines.append(
             f"| {key} ({unit}) | {len(own)} | {error.mean():+.1f} | {low:+.1f} … {high:+.1f} |"
-            f" {np.abs(error).max():.1f} | {_share(within, len(stated))} |"
+            f" {np.abs(error).max():.1f} | {share(within, len(stated))} |"
         )
     return "\n".join(lines)
 
@@ -166,8 +150,8 @@ def _levels(rows: Sequence[Record]) -> str:
     ]
     side = sum(r["found_side"] == r["side"] for r in hits)
     return (
-        f"Of the masses found: side right {_share(side, len(hits))}; top and bottom level exact"
-        f" {_share(exact, len(hits))}; overlapping levels {_share(near, len(hits))};"
+        f"Of the masses found: side right {share(side, len(hits))}; top and bottom level exact"
+        f" {share(exact, len(hits))}; overlapping levels {share(near, len(hits))};"
         f" a level off at both ends and confident {len(wrong)}."
     )
 

@@ -1,0 +1,91 @@
+"""Bone beside a mass: what is drawn, and what was read of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from paraspinal.phantom import MassSpec
+from paraspinal.phantom.spec import BoneEffect
+from paraspinal.result import Measurements
+from paraspinal.validation.draw import draw_masses
+from paraspinal.validation.wilson import share
+
+Record = dict[str, Any]
+
+DEFECT_MM = 3.0
+"""Depth from which a hollow must be found (design/measurements.md), and from which a finding is stated."""
+_KEYS = {"lytic": "lytic_depth_mm", "scalloping": "scalloping_depth_mm"}
+_KINDS: tuple[BoneEffect, ...] = ("none", "lytic", "scalloping")
+_DIAMETER_MM = (22.0, 50.0)
+_OVERLAP_MM = {"none": (2.0, 5.0), "lytic": (4.0, 9.0), "scalloping": (4.0, 9.0)}
+_DEPTHS_MM = ((3.0, 5.0), (5.0, 20.0))
+
+
+def draw_bone_masses(rng: np.random.Generator, levels: Sequence[str]) -> tuple[MassSpec, ...]:
+    """Draw one mass or a pair that leaves bone alone, destroys it, or presses a hollow into it, a third each."""
+    kind = _KINDS[int(rng.integers(len(_KINDS)))]
+    drawn = draw_masses(rng, levels, diameter_mm=_DIAMETER_MM)
+    return tuple(
+        replace(spec, bone=kind, overlap_mm=round(float(rng.uniform(*_OVERLAP_MM[kind])), 1))
+        for spec in drawn
+    )
+
+
+def score_bone(truth: Mapping[str, Any], measured: Measurements) -> Record:
+    """Return what is known of the bone beside a mass, and the depth that was read per kind (None: none seen)."""
+    read = {kind: measured[key] for kind, key in _KEYS.items() if key in measured}
+    return {
+        "kind": truth["spec"]["bone"],
+        "depth_mm": float(truth["bone_depth_mm"]),
+        "assessed": bool(read) and all(m.status != "not_assessed" for m in read.values()),
+        "read_mm": {kind: m.value for kind, m in read.items()},
+    }
+
+
+def bone_table(rows: Sequence[Record]) -> str:
+    """Return the table of defects found and of false ones, of rows whose mass was found."""
+    found = [row["bone"] for row in rows if "bone" in row]
+    told = [b for b in found if b["assessed"]]
+    if not any(b["kind"] != "none" for b in told):
+        return ""
+    lines = [
+        f"Bone beside a mass that was found: assessed {len(told)} of {len(found)}.",
+        "",
+        "| hollows | found | kind right, of these | depth: bias, SD (mm) |",
+        "|---|---|---|---|",
+    ]
+    strata = [(f"{low:g} mm and more", low, 99.0) for low in (DEFECT_MM,)]
+    strata += [(f"{low:g}–{high:g} mm", low, high) for low, high in _DEPTHS_MM]
+    for kind in _KEYS:
+        for name, low, high in strata:
+            own = [b for b in told if b["kind"] == kind and low <= b["depth_mm"] < high]
+            if own:
+                lines.append(f"| {kind}, {name} | {_found(own)} |")
+    every = [b for b in told if b["kind"] != "none" and b["depth_mm"] >= DEFECT_MM]
+    lines.append(f"| both kinds, {DEFECT_MM:g} mm and more | {_found(every)} |")
+    clean = [b for b in told if b["kind"] == "none"]
+    false = sum(_deepest(b) is not None for b in clean)
+    deep = sum((_deepest(b) or 0.0) >= DEFECT_MM for b in clean)
+    lines += [
+        "",
+        f"Where bone is left alone: a hollow is read at {share(false, len(clean))},"
+        f" one of {DEFECT_MM:g} mm and more at {share(deep, len(clean))}.",
+    ]
+    return "\n".join(lines)
+
+
+def _found(rows: Sequence[Record]) -> str:
+    hits = [b for b in rows if _deepest(b) is not None]
+    right = [b for b in hits if b["read_mm"][b["kind"]] is not None]
+    errors = [float(b["read_mm"][b["kind"]]) - b["depth_mm"] for b in right]
+    depth = f"{np.mean(errors):+.1f}, {np.std(errors, ddof=1):.1f}" if len(errors) > 1 else "–"
+    return f"{share(len(hits), len(rows))} | {share(len(right), len(hits))} | {depth}"
+
+
+def _deepest(row: Record) -> float | None:
+    values = [float(v) for v in row["read_mm"].values() if v is not None]
+    return max(values, default=None)

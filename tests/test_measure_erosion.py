@@ -1,0 +1,177 @@
+"""Hollows of vertebral bodies: depth, kind, and what is no hollow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from anatomy_case import phantom as synthetic
+from paraspinal.analysis.clock import StageClock
+from paraspinal.analysis.stages import measure_all, survey
+from paraspinal.config import load_config
+from paraspinal.measure.erosion import Judged, clean_walls, judge_erosion
+from paraspinal.measure.wall import ANGLES, HEIGHTS, RADII_MM, BodyWall, Grid, border_within, peaks_at
+from paraspinal.phantom import MassSpec, PhantomSpec, make_phantom
+from paraspinal.volume import BoolArray
+
+CORE, CORTEX, SOFT, MASS = 200.0, 600.0, 40.0, 45.0
+SHAPE = (len(HEIGHTS), len(ANGLES))
+DEGREES = np.rad2deg(ANGLES)
+Hollow = Callable[[str], Grid]
+
+
+def _nothing(_label: str) -> Grid:
+    return np.zeros(SHAPE, np.float32)
+
+
+def _bowl(label: str, depth_mm: float, *, at: str = "T8", side: float = 80.0) -> Grid:
+    """A round hollow of 9 mm half width on one side of one body."""
+    if label != at:
+        return _nothing(label)
+    away = np.hypot((DEGREES - side)[None, :] / 57.3 * 14.0, HEIGHTS[:, None] * 20.0)
+    return (depth_mm * np.clip(1.0 - (away / 9.0) ** 2, 0.0, None)).astype(np.float32)
+
+
+def _spine(
+    hollow: Hollow = _nothing,
+    *,
+    cortex_in_hollow: bool = True,
+    core: float = CORE,
+    noise: float = 15.0,
+    seed: int = 1,
+) -> list[BodyWall]:
+    """Nine bodies that widen downwards, a little oblique and uneven, each with cortex, noise and the scan's blur."""
+    rng = np.random.default_rng(seed)
+    walls = []
+    for k, label in enumerate(f"T{n}" for n in range(4, 13)):
+        intact = (13.0 + 0.4 * k) * (1.0 + 0.12 * np.cos(2 * ANGLES))[None, :] + 0.5 * (
+            HEIGHTS[:, None] / 0.36
+        ) ** 2
+        intact = (
+            intact
+            + 0.6 * np.sin(ANGLES + k)[None, :]
+            + 0.25 * ndimage.gaussian_filter(rng.normal(size=SHAPE), 1.5)
+        )
+        hole = hollow(label)
+        radius = intact - hole
+        off = RADII_MM[None, None, :] - radius[..., None]
+        thick = np.where((hole > 0.5) & (not cortex_in_hollow), 0.0, 0.8)[..., None]
+        hu = np.where(off <= -thick, core, np.where(off <= 0.0, CORTEX, SOFT))
+        hu = ndimage.gaussian_filter1d(hu.astype(np.float32), 1.0, axis=-1)
+        hu += (
+            ndimage.gaussian_filter(rng.normal(size=hu.shape), (0.6, 0.6, 0.8)).astype(np.float32)
+            * 4.0
+            * noise
+            / 3.0
+        )
+        feet = np.array([0.0, 0.0, -22.0 * k]) + np.outer(HEIGHTS * 20.0, [0.0, 0.0, 1.0])
+        directions = np.column_stack([np.sin(ANGLES), -np.cos(ANGLES), np.zeros(len(ANGLES))])
+        blank = np.full(SHAPE, 16.0, np.float32)
+        wall = BodyWall(label, hu.astype(np.float32), feet, directions, core, blank, blank)
+        found = border_within(wall, np.full(SHAPE, 24.0, np.float32), outside_hu=50.0)
+        walls.append(replace(wall, radius_mm=found, peak_hu=peaks_at(wall, found)))
+    return walls
+
+
+def _facing(labels: tuple[str, ...], *sides: float) -> Mapping[str, BoolArray]:
+    rays = np.zeros(SHAPE, bool)
+    for side in sides:
+        rays |= np.abs(DEGREES - side)[None, :] < 35.0
+    return dict.fromkeys(labels, rays)
+
+
+def _judge(walls: list[BodyWall], facing: Mapping[str, BoolArray], mass_hu: float = MASS) -> Judged:
+    judged = judge_erosion(clean_walls(walls, facing), facing, mass_hu=mass_hu)
+    assert judged is not None
+    return judged
+
+
+@pytest.mark.parametrize("depth", [3.0, 4.5, 6.0])
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_hollow_has_its_depth_and_kind(depth: float, kept: bool, seed: int) -> None:
+    walls = _spine(lambda label: _bowl(label, depth), cortex_in_hollow=kept, seed=seed)
+    judged = _judge(walls, _facing(("T8",), 80.0))
+    (defect,) = judged.defects
+    assert defect.label == "T8"
+    assert defect.depth_mm == pytest.approx(depth, abs=1.0)
+    assert defect.cortex_kept is kept
+    assert judged.limit_mm < 3.0
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("noise", [5.0, 25.0, 45.0])
+def test_a_mass_beside_intact_bone_has_no_deep_hollow(seed: int, noise: float) -> None:
+    judged = _judge(_spine(noise=noise, seed=seed), _facing(("T7", "T8", "T9"), 80.0))
+    assert set(judged.judged) == {"T7", "T8", "T9"}
+    assert all(d.depth_mm < 3.0 for d in judged.defects)
+
+
+def test_masses_on_both_sides_of_four_levels_leave_references_enough() -> None:
+    levels = ("T7", "T8", "T9", "T10")
+    walls = _spine(lambda label: _bowl(label, 5.0, at="T8"))
+    judged = _judge(walls, _facing(levels, 80.0, -80.0))
+    assert [d.label for d in judged.defects if d.depth_mm >= 3.0] == ["T8"]
+    intact = _judge(_spine(), _facing(levels, 80.0, -80.0))
+    assert all(d.depth_mm < 3.0 for d in intact.defects)
+
+
+def test_bone_as_dense_as_the_mass_is_not_judged() -> None:
+    walls = _spine(lambda label: _bowl(label, 5.0), core=110.0)
+    judged = _judge(walls, _facing(("T8",), 80.0), mass_hu=100.0)
+    assert not judged.judged
+    assert "denser" in judged.skipped["T8"]
+
+
+def test_without_clean_vertebrae_nothing_is_judged() -> None:
+    walls = _spine()[:3]
+    facing = _facing(("T4", "T5", "T6"), 80.0, -80.0)
+    assert judge_erosion(clean_walls(walls, facing), facing, mass_hu=MASS) is None
+
+
+def test_a_hollow_that_bone_stands_behind_is_no_bone() -> None:
+    walls = _spine(lambda label: _bowl(label, 6.0, side=100.0), cortex_in_hollow=False)
+    behind = [
+        replace(w, profiles=np.where(RADII_MM > 18.0, CORTEX, w.profiles).astype(np.float32)) for w in walls
+    ]
+    facing = _facing(("T8",), 100.0)
+    assert _judge(behind, facing).defects[0].depth_mm == pytest.approx(6.0, abs=1.5)
+
+
+@pytest.mark.parametrize(
+    ("bone", "key", "other"),
+    [
+        ("lytic", "lytic_depth_mm", "scalloping_depth_mm"),
+        ("scalloping", "scalloping_depth_mm", "lytic_depth_mm"),
+    ],
+)
+def test_a_synthetic_patient_reads_as_drawn(bone: str, key: str, other: str) -> None:
+    mass = MassSpec("left", "T9", (17.0, 16.0, 18.0), hu=42.0, overlap_mm=9.0, bone=bone)
+    spec = PhantomSpec(
+        name="bone", seed=21, shape=(100, 256, 256), spacing_mm=(2.0, 1.4, 1.4), masses=(mass,)
+    )
+    config = load_config("default")
+    scan = survey(make_phantom(spec).volume, config, StageClock(None))
+    measured = measure_all(scan, config)
+    (own,) = measured.masses.values()
+    assert own[key].status == "measured"
+    assert own[key].value > 3.0
+    assert own[other].status == "below_detection_limit"
+    assert own["bone_defect_area_mm2"].value > 40.0
+    peaks = [m["cortical_peak_hu"].value for m in measured.vertebrae.values()]
+    assert sum(p is not None for p in peaks) >= 4
+
+
+def test_healthy_vertebrae_do_not_read_hollow() -> None:
+    from paraspinal.anatomy import segment_anatomy
+    from paraspinal.measure.wall import read_walls
+
+    volume = synthetic("healthy").volume
+    walls = read_walls(volume, segment_anatomy(volume))
+    known = clean_walls(walls, {})
+    assert len(walls) >= 4
+    assert known.limit_mm < 3.0
