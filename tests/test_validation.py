@@ -151,7 +151,9 @@ def test_suites_are_seeded_and_named(tmp_path: Path) -> None:
         find_series(tmp_path)
     assert caught.value.code == "validation_no_series"
     (tmp_path / "ct" / "one").mkdir(parents=True)
-    (tmp_path / "ct" / "one" / "1.dcm").touch()
+    (tmp_path / "ct" / "one" / "CT.1.2.3").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "ct" / "notes").mkdir()
+    (tmp_path / "ct" / "notes" / "seen").write_text("no image")
     (tmp_path / "ct" / "README.md").touch()
     assert [p.name for p in find_series(tmp_path)] == ["one"]
 

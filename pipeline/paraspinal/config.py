@@ -585,7 +585,10 @@ class MassConfig(_Section):
     psoas_mirror_share: float = setting(0.5, "psoas is matched by soft tissue on the other side", gt=0, le=1)
     psoas_ratio: float = setting(1.4, "largest ratio of the psoas muscles' thickness", gt=1)
     lumbar_mirror_alike: float = setting(
-        0.7, "share of a candidate beside L1 whose mirror image is soft tissue and may be psoas, too", gt=0, le=1
+        0.7,
+        "share of a candidate beside L1 whose mirror image is soft tissue and may be psoas, too",
+        gt=0,
+        le=1,
     )
     lumbar_mirror_doubt: float = setting(
         0.25, "mirrored share from which a candidate below L1 is doubtful", ge=0

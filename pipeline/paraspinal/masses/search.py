@@ -139,7 +139,9 @@ def _confidence(facts: RegionFacts, *, config: MassConfig) -> float:
     maybe_thoracic = not facts.lumbar or facts.lumbar_probability <= 1.0 - config.maybe_lumbar
     # Beside L1 psoas is thin, but what lies there alike on both sides may still be a strong one.
     alike = facts.lumbar and facts.mirror_share > config.lumbar_mirror_alike
-    maybe_psoas = facts.deep_lumbar or alike or (not facts.lumbar and facts.lumbar_probability >= config.maybe_lumbar)
+    maybe_psoas = (
+        facts.deep_lumbar or alike or (not facts.lumbar and facts.lumbar_probability >= config.maybe_lumbar)
+    )
     joined = facts.like_organ or (maybe_thoracic and facts.joined_neck > config.joined_neck)
     thicker = facts.radius_mm / max(facts.mirror_radius_mm, 1e-6)
     doubtful = facts.mirror_share > config.lumbar_mirror_doubt and thicker < config.psoas_sure_ratio

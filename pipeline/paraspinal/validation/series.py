@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from paraspinal.dicomio.sniff import HEAD_BYTES, file_kind
 from paraspinal.errors import UsageError
 
 _WHERE = ("ct", "nifti")
@@ -24,10 +25,7 @@ def find_series(folder: Path) -> tuple[Path, ...]:
         for path in sorted(place.iterdir()) if place.is_dir() else ():
             if path.name.startswith("."):
                 continue
-            holds = path.is_dir() and any(
-                p.is_file() and p.suffix.lower() in ("", ".dcm") for p in path.iterdir()
-            )
-            if holds or path.name.endswith(_SUFFIXES):
+            if path.name.endswith(_SUFFIXES) or (path.is_dir() and _holds_dicom(path)):
                 found.append(path)
     if not found:
         raise UsageError(
@@ -36,3 +34,13 @@ def find_series(folder: Path) -> tuple[Path, ...]:
             remedy="Name a folder that holds series as folders, zips or NIfTI files.",
         )
     return tuple(found)
+
+
+def _holds_dicom(folder: Path) -> bool:
+    """Tell whether a folder holds DICOM files, by their first bytes: names say nothing."""
+    for path in folder.iterdir():
+        if path.is_file():
+            with path.open("rb") as file:
+                if file_kind(file.read(HEAD_BYTES)) == "dicom":
+                    return True
+    return False
