@@ -823,6 +823,12 @@ class DifferentialConfig(_Section):
     unseen_probability: float = setting(
         0.05, "probability of what lies below a detection limit that was not stated", gt=0, lt=0.5
     )
+    unseen_hollow_probability: float = setting(
+        0.1,
+        "probability of a hollow of bone where none was read: three of ten were not (docs/validation.md)",
+        gt=0,
+        lt=0.5,
+    )
     surest_probability: float = setting(
         0.99, "of a finding from one number: an outline may hold the wrong tissue", gt=0.9, lt=1
     )

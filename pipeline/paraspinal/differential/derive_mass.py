@@ -77,6 +77,8 @@ def mass_findings(
 
 def _erosion(measurements: Measurements, config: DifferentialConfig) -> tuple[Finding, ...]:
     """Return the kinds of erosion that are measured, and the umbrella, which is derived from all three kinds."""
+    # Hollows are missed more often than what else lies below its limit.
+    config = config.model_copy(update={"unseen_probability": config.unseen_hollow_probability})
     lytic = graded("bone_destruction", measurements, "lytic_depth_mm", config.lytic_depth_mm, config=config)
     smooth = graded(
         "pressure_scalloping", measurements, "scalloping_depth_mm", config.scalloping_depth_mm, config=config

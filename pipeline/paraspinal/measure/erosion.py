@@ -30,6 +30,7 @@ _KEPT_SHARE = 0.5
 _CORTEX_HALF = 0.5
 _LEAST_CORTEX_HU = 60.0
 _SOFT_HU = 50.0
+_ENDS = ("L5",)  # of another form than its neighbours: a reference at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def clean_walls(walls: Sequence[BodyWall], facing: Mapping[str, BoolArray]) -> C
     }
     nulls, residuals = [], []
     for wall in walls:
-        for side in side_sectors():
+        for side in side_sectors() if wall.label not in _ENDS else ():
             if np.count_nonzero(side & clean[wall.label]) < 0.8 * np.count_nonzero(side):
                 continue
             reference = reference_of(wall, walls, clean, hidden=side)
@@ -125,7 +126,7 @@ def judge_erosion(known: CleanWalls, facing: Mapping[str, BoolArray], *, mass_hu
     judged, skipped = [], {}
     for wall in known.walls:
         rays = facing.get(wall.label)
-        if rays is None or not enough(rays):
+        if rays is None or wall.label in _ENDS or not enough(rays):
             continue
         reference = reference_of(wall, known.walls, known.clean, hidden=rays)
         outside = max(_SOFT_HU, mass_hu)

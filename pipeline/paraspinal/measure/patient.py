@@ -32,7 +32,7 @@ _PARENCHYMAL_LIVER_HU = 85.0  # an enhanced liver has left the arterial phase (e
 _SPLEEN_SMOOTHING_MM = 2.5
 _FOLD_MM = 15.0  # half the width of a fold between lobes (engineering default)
 _BESIDE_FOLD_MM = 7.0  # the dark core lies so deep under a fold's surface
-_FAT_HU, _MIXED_HU = -15.0, 50.0  # of a working voxel; noise alone is a few HU there (engineering default)
+_FAT_HU, _MIXED_HU = -15.0, 50.0  # of a working voxel, noise apart (engineering default)
 _SURE_LESION_MM = 20.0  # a larger dark place is no fold
 _SHELL_MM = (0.0, 4.0)  # of tissue around a lesion
 _SHELL_SHARE = 0.5  # a lesion under the capsule still has spleen on its inner half
@@ -224,7 +224,8 @@ def _splenic_lesions(
     sizes = {k: _diameter_mm(foci, k, anatomy) for k in dark}
     seen = {k: d for k, d in sizes.items() if d >= config.splenic_lesion_min_mm}
     hu = anatomy.hu[region.box]
-    kept = [d for k, d in seen.items() if not (_in_fold(foci, k, fold, d) or _holds_fat(hu, foci, k))]
+    spread = 1.4826 * float(np.median(np.abs(hu[interior] - np.median(hu[interior]))))
+    kept = [d for k, d in seen.items() if not (_in_fold(foci, k, fold, d) or _holds_fat(hu, foci, k, spread))]
     if seen and not kept:
         return neither("dark places hold fat or lie in a fold of the hilum: whether one is a lesion is open")
     if not kept:
@@ -263,9 +264,12 @@ def _in_fold(foci: Foci, label: int, fold: BoolArray | None, diameter_mm: float)
     return bool(fold[foci.labels == label].mean() > _SHELL_SHARE)
 
 
-def _holds_fat(hu: npt.NDArray[np.floating], foci: Foci, label: int) -> bool:
-    """Tell whether a dark place is tissue mixed with fat: its darkest voxel is fat, or far darker than its mean."""
-    darkest = float(hu[foci.labels == label].min())
+def _holds_fat(hu: npt.NDArray[np.floating], foci: Foci, label: int, spread_hu: float) -> bool:
+    """Tell whether a dark place is tissue mixed with fat: its darkest voxel is fat, or far darker than its mean.
+
+    Noise makes the darkest of some dozen voxels about two of its SDs (`spread_hu`) darker.
+    """
+    darkest = float(hu[foci.labels == label].min()) + 2.0 * spread_hu
     return darkest < _FAT_HU or darkest < float(foci.means_hu[label - 1]) - _MIXED_HU
 
 

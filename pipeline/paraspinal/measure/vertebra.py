@@ -33,6 +33,7 @@ _BAND_CELL_MM2 = 6.0  # area that shares one value of the band
 _CELL_HEIGHT_MM = 1.5
 _TANGENT_MM = 12.0
 _HU = "[hnsf'U]"
+_FOREIGN = "read in thoracic and lumbar vertebrae only"
 
 _Array = npt.NDArray[np.float32]
 _Kind = TypeVar("_Kind", bound=np.generic)
@@ -97,9 +98,11 @@ def _one(
     volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, vertebra: Vertebra, config: MeasureConfig
 ) -> Measurements:
     missing = {key: Measurement.missing(unit, reason) for key, (unit, reason) in _MISSING.items()}
-    region = vertebral_body(anatomy, vertebra)
+    # Cervical and sacral bodies have another structure; an uncertain name may still be any.
+    foreign = vertebra.label[0] not in "TL"
+    region = None if foreign else vertebral_body(anatomy, vertebra)
     if region is None:
-        reason = "too little of the vertebral body was found"
+        reason = _FOREIGN if foreign else "too little of the vertebral body was found"
         return {
             "trabecular_hu": Measurement.missing(_HU, reason),
             "coarsening_index": Measurement.missing("1", reason),

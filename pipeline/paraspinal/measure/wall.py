@@ -38,10 +38,7 @@ _BEYOND_MM = 5.0
 _CORTEX_MM = (2.5, 1.5)  # the cortical peak lies so far inside and outside the border
 _LEAST_HEIGHT_MM = 8.0
 _NEAR_MM = 25.0
-_LEVELS = (
-    *(f"T{n}" for n in range(3, 13)),
-    *(f"L{n}" for n in range(1, 5)),
-)  # T1, T2 and L5 have another form
+_LEVELS = (*(f"T{n}" for n in range(3, 13)), *(f"L{n}" for n in range(1, 6)))
 _HOLLOW_STEP_HU = 100.0  # bone must be so much denser than what is outside before a hollow in it is believed
 _ALIGNED, _LEAST_ALIGNED = 7, 4  # bodies of a line of centres
 
@@ -72,7 +69,7 @@ RADII_MM = _RADII_MM
 
 
 def read_walls(volume: CTVolume, anatomy: Anatomy, *, noise_hu: float = 0.0) -> list[BodyWall]:
-    """Return the walls of the vertebrae from T3 to L4 of which enough was found and lies in the scan.
+    """Return the walls of the vertebrae from T3 to L5 of which enough was found and lies in the scan.
 
     `noise_hu` is the SD of single voxels.
     """
