@@ -48,6 +48,7 @@ class Case:
     anatomy: Anatomy | None
     search: MassSearch
     quality: ScanQuality
+    walls: None = None
 
 
 def volume_of(hu: np.ndarray, geometry: Geometry = GEOMETRY) -> CTVolume:

@@ -16,6 +16,7 @@ from paraspinal.config import load_config
 from paraspinal.measure.erosion import Judged, clean_walls, judge_erosion
 from paraspinal.measure.wall import ANGLES, HEIGHTS, RADII_MM, BodyWall, Grid, border_within, peaks_at
 from paraspinal.phantom import MassSpec, PhantomSpec, make_phantom
+from paraspinal.report.bone_picture import render_facing_wall
 from paraspinal.volume import BoolArray
 
 CORE, CORTEX, SOFT, MASS = 200.0, 600.0, 40.0, 45.0
@@ -160,6 +161,14 @@ def test_a_synthetic_patient_reads_as_drawn() -> None:
         assert own[key].value > 3.0
         assert own[other].status == "below_detection_limit"
         assert own["bone_defect_area_mm2"].value > 40.0
+    for mass in scan.search.masses:
+        image, view, _ = render_facing_wall(scan.volume, measured.walls, mass)
+        assert view.wall.label == ("T9" if mass.side == "left" else "T12")
+        red, _, blue = np.moveaxis(np.asarray(image, float), -1, 0)
+        tinted = np.count_nonzero((red > blue + 60) & (red < 200))
+        assert (
+            0.2 < tinted * (80.0 / 400.0) ** 2 / (10.0 * 5.0) < 8.0
+        )  # hollows are about 10 mm wide, 5 mm deep
     peaks = [m["cortical_peak_hu"].value for m in measured.vertebrae.values()]
     assert sum(p is not None for p in peaks) >= 4
 

@@ -136,6 +136,7 @@ def analyze(
         anatomy=scan.anatomy,
         search=scan.search,
         quality=scan.quality,
+        walls=measured.walls,
     )
 
 

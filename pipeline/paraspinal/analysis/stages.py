@@ -113,11 +113,15 @@ def traced_spine_mm(found: Anatomy) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The measurements of the patient, of every vertebra (by label) and of every mass (by id)."""
+    """The measurements of the patient, of every vertebra (by label) and of every mass (by id).
+
+    ``walls`` are the walls of the vertebral bodies that the bone beside the masses was judged by.
+    """
 
     patient: Measurements
     vertebrae: Mapping[str, Measurements]
     masses: Mapping[int, Measurements]
+    walls: measure.CleanWalls | None = None
 
 
 def measure_all(scan: Survey, config: Config) -> Measured:
@@ -155,6 +159,7 @@ def _measure(scan: Survey, found: Anatomy, config: Config) -> Measured:
         masses=dict(
             zip([mass.id for mass in scan.search.masses], each(one, scan.search.masses), strict=True)
         ),
+        walls=walls,
     )
 
 

@@ -10,6 +10,7 @@ from paraspinal.analysis.table import html_table, measurement_rows
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.errors import UsageError
 from paraspinal.masses.types import MassSearch
+from paraspinal.measure import CleanWalls
 from paraspinal.quality.types import ScanQuality
 from paraspinal.result import AnalysisResult
 from paraspinal.saving import result_json, save_analysis
@@ -32,6 +33,7 @@ class Analysis:
     anatomy: Anatomy | None
     search: MassSearch
     quality: ScanQuality
+    walls: CleanWalls | None = None
 
     def __repr__(self) -> str:
         """Return one short line: what was found, and in what."""

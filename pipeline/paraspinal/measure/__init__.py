@@ -1,6 +1,7 @@
 """Measurement records from native voxels."""
 
 from paraspinal.measure.bone_defect import survey_walls
+from paraspinal.measure.erosion import CleanWalls
 from paraspinal.measure.interpolated import mark_patient
 from paraspinal.measure.lumens import read_lumens
 from paraspinal.measure.mass import measure_mass
@@ -9,6 +10,7 @@ from paraspinal.measure.scan import measure_scan
 from paraspinal.measure.vertebra import measure_vertebrae
 
 __all__ = [
+    "CleanWalls",
     "mark_patient",
     "measure_aortic_lumen",
     "measure_mass",

@@ -83,6 +83,34 @@ class CleanWalls:
         return max(_LEAST_LIMIT_MM, float(np.percentile(self.nulls_mm, _NULL_PERCENTILE)))
 
 
+@dataclass(frozen=True, slots=True)
+class FacingWall:
+    """A wall that faces a mass, to be looked at: expected and read radius, depth (mm), [height, angle]."""
+
+    wall: BodyWall
+    rays: BoolArray
+    reference_mm: Grid
+    border_mm: Grid
+    depth_mm: Grid
+
+
+def facing_walls(
+    known: CleanWalls, facing: Mapping[str, BoolArray], *, outside_hu: float = _SOFT_HU
+) -> tuple[FacingWall, ...]:
+    """Return the walls that face a mass, as `judge_erosion` reads them, where bone can be told from outside."""
+    out = []
+    for wall in known.walls:
+        rays = facing.get(wall.label)
+        if rays is None or wall.label in _ENDS or not enough(rays):
+            continue
+        reference = reference_of(wall, known.walls, known.clean, hidden=rays)
+        border = border_within(wall, reference.radius_mm + _ALLOWED_MM, outside_hu=outside_hu)
+        if np.isfinite(border).any():
+            depth = _depth(wall, reference, rays, outside_hu=outside_hu)
+            out.append(FacingWall(wall, rays, reference.radius_mm, border, depth))
+    return tuple(out)
+
+
 def clean_walls(walls: Sequence[BodyWall], facing: Mapping[str, BoolArray]) -> CleanWalls:
     """Return the walls as references; `facing` are the rays [height, angle] near any mass."""
     clean = {

@@ -10,6 +10,7 @@ from PIL import Image
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.masses.types import Mass
 from paraspinal.report import drawing
+from paraspinal.report.bone_picture import render_facing_wall
 from paraspinal.report.levels import level_span
 from paraspinal.report.numbers import counted, number_text
 from paraspinal.report.pictures import (
@@ -84,7 +85,30 @@ def mass_pictures(analysis: AnalysisLike, mass: Mass) -> list[tuple[str, list[Pi
     for name, window in _WINDOWS:
         pictures = [_mass_picture(analysis, mass, plane, name, window) for plane in PLANES]
         rows.append((f"{name}, {window_text(window)}", pictures))
+    bone = _bone_picture(analysis, mass)
+    if bone is not None:
+        rows.append((f"Bone that faces the mass, {window_text(drawing.BONE_WINDOW)}", [bone]))
     return rows
+
+
+def _bone_picture(analysis: AnalysisLike, mass: Mass) -> Picture | None:
+    """Return the vertebra that a mass faces, where its wall was judged."""
+    judged = any(
+        m.id == mass.id and key in m.measurements and m.measurements[key].status != "not_assessed"
+        for m in analysis.result.masses
+        for key in ("lytic_depth_mm", "scalloping_depth_mm")
+    )
+    made = render_facing_wall(analysis.volume, analysis.walls, mass) if judged and analysis.walls else None
+    if made is None:
+        return None
+    image, view, z = made
+    label = view.wall.label
+    return _picture(
+        image,
+        alt=f"Axial cut through {label} with its expected and its actual wall beside mass {mass.id}.",
+        caption=f"{label}, {slice_name(analysis.volume, z)}. Dashed: the wall expected from the other side and the"
+        " neighbouring vertebrae; line: the wall as read; tinted: bone that is missing beside the mass",
+    )
 
 
 def _mass_picture(

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.masses.types import MassSearch
+from paraspinal.measure import CleanWalls
 from paraspinal.quality.types import ScanQuality
 from paraspinal.result import AnalysisResult
 from paraspinal.volume import CTVolume
@@ -29,6 +30,10 @@ class AnalysisLike(Protocol):
     @property
     def search(self) -> MassSearch:
         """Masses with their regions on the native grid."""
+
+    @property
+    def walls(self) -> CleanWalls | None:
+        """The walls of the vertebral bodies; None where there are none to compare."""
 
     @property
     def quality(self) -> ScanQuality:

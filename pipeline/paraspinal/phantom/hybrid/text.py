@@ -13,7 +13,8 @@ from paraspinal.phantom.spec import Foci, MassSpec
 EXAMPLE = "side=left,level=T9,size=30x26x40,hu=45"
 _HELP = (
     f"Write it like {EXAMPLE}; keys: side, level, size (diameters, mm: side x front x height, or one), hu,"
-    " enhancement, shape, edge, overlap, offset, low, fat, specks (count x mm x HU change), rim."
+    " enhancement, shape, edge, overlap, bone (none, lytic, scalloping), offset, low, fat, specks (count"
+    " x mm x HU change), rim."
 )
 _NUMBERS = {
     "hu": "hu",
@@ -49,7 +50,7 @@ def parse_mass(text: str) -> MassSpec:
 
 
 def _read(key: str, value: str) -> dict[str, Any]:
-    if key in ("side", "shape"):
+    if key in ("side", "shape", "bone"):
         return {key: value.lower()}
     if key == "level":
         return {key: value.upper()}
