@@ -9,12 +9,22 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from anatomy_case import anatomy
 from anatomy_case import phantom as synthetic
 from paraspinal.analysis.clock import StageClock
 from paraspinal.analysis.stages import measure_all, survey
 from paraspinal.config import load_config
 from paraspinal.measure.erosion import Judged, clean_walls, judge_erosion
-from paraspinal.measure.wall import ANGLES, HEIGHTS, RADII_MM, BodyWall, Grid, border_within, peaks_at
+from paraspinal.measure.wall import (
+    ANGLES,
+    HEIGHTS,
+    RADII_MM,
+    BodyWall,
+    Grid,
+    border_within,
+    peaks_at,
+    read_walls,
+)
 from paraspinal.phantom import MassSpec, PhantomSpec, make_phantom
 from paraspinal.report.bone_picture import render_facing_wall
 from paraspinal.volume import BoolArray
@@ -174,11 +184,7 @@ def test_a_synthetic_patient_reads_as_drawn() -> None:
 
 
 def test_healthy_vertebrae_do_not_read_hollow() -> None:
-    from paraspinal.anatomy import segment_anatomy
-    from paraspinal.measure.wall import read_walls
-
-    volume = synthetic("healthy").volume
-    walls = read_walls(volume, segment_anatomy(volume))
+    walls = read_walls(synthetic("healthy").volume, anatomy("healthy"))
     known = clean_walls(walls, {})
     assert len(walls) >= 4
     assert known.limit_mm < 3.0
