@@ -228,7 +228,7 @@ def _cell_areas(wall: BodyWall) -> Grid:
     """Return the area (mm²) of wall that each ray stands for."""
     step = float(np.linalg.norm(wall.feet_lps_mm[1] - wall.feet_lps_mm[0]))
     turn = float(ANGLES[1] - ANGLES[0])
-    radius = np.nan_to_num(wall.radius_mm, nan=float(np.nanmedian(wall.radius_mm)))
+    radius = np.nan_to_num(wall.radius_mm, nan=wall.typical_mm)
     return np.asarray(radius * turn * step, np.float32)
 
 

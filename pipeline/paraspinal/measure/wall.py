@@ -37,6 +37,8 @@ _LEAST_STEP_HU = 25.0
 _BEYOND_MM = 5.0
 _CORTEX_MM = (2.5, 1.5)  # the cortical peak lies so far inside and outside the border
 _LEAST_HEIGHT_MM = 8.0
+_USUAL_MM = 16.0
+_MET_SHARE = 0.5  # of the rays must meet the outlined body, or the axis is not its
 _NEAR_MM = 25.0
 _LEVELS = (*(f"T{n}" for n in range(3, 13)), *(f"L{n}" for n in range(1, 6)))
 _HOLLOW_STEP_HU = 100.0  # bone must be so much denser than what is outside before a hollow in it is believed
@@ -59,6 +61,12 @@ class BodyWall:
     core_hu: float
     radius_mm: Grid
     peak_hu: Grid
+
+    @property
+    def typical_mm(self) -> float:
+        """Median radius, a usual one where no border was read."""
+        known = self.radius_mm[np.isfinite(self.radius_mm)]
+        return float(np.median(known)) if known.size else _USUAL_MM
 
     def points(self, radius_mm: Grid) -> Points:
         """Return the LPS points [height, angle, 3] at a radius per ray."""
@@ -118,9 +126,12 @@ def _read(
     places = feet[:, None, None] + _RADII_MM[None, None, :, None] * directions[None, :, None]
     if not _in_view(places, volume.geometry):
         return None
-    hu = _averaged(_sampled(volume, places), noise_hu)
     near = _mask_radius(anatomy, region.full(anatomy.geometry.shape), places)
-    core = float(np.median(hu[:, :, : max(4, int(_CORE_SHARE * np.nanmedian(near) / 0.5) - 8)]))
+    if near is None:
+        return None
+    hu = _averaged(_sampled(volume, places), noise_hu)
+    inner = max(_CORE_SHARE * float(np.median(near)), _RADII_MM[3]) >= _RADII_MM
+    core = float(np.median(hu[:, :, inner]))
     wall = BodyWall(vertebra.label, hu, feet, directions, core, near, near)
     radius = border_within(wall, near + _BEYOND_MM, outside_hu=_SOFT_HU)
     # Where bone goes on (a rib, an osteophyte, contrast medium in a vessel) the body's own border is not seen.
@@ -225,14 +236,17 @@ def _averaged(hu: Grid, noise_hu: float) -> Grid:
     return np.asarray(out)
 
 
-def _mask_radius(anatomy: Anatomy, body: npt.NDArray[np.bool_], places: Points) -> Grid:
-    """Return how far the outlined body reaches along each ray (mm)."""
+def _mask_radius(anatomy: Anatomy, body: npt.NDArray[np.bool_], places: Points) -> Grid | None:
+    """Return how far the outlined body reaches along each ray (mm); None where the rays hardly meet it."""
     index = anatomy.geometry.to_index(places.reshape(-1, 3)).T
     inside = ndimage.map_coordinates(body.astype(np.float32), index, order=1, mode="nearest") > 0.5
     inside = inside.reshape(places.shape[:-1])
     last = inside.shape[-1] - 1 - np.argmax(inside[..., ::-1], axis=-1)
-    found = np.where(inside.any(-1), _RADII_MM[last], np.nan)
-    return np.where(np.isnan(found), np.nanmedian(found), found).astype(np.float32)
+    met = inside.any(axis=-1)
+    if met.mean() < _MET_SHARE:
+        return None
+    found = _RADII_MM[last]
+    return np.asarray(np.where(met, found, np.median(found[met])), np.float32)
 
 
 def rays_at(
@@ -255,9 +269,7 @@ def rays_at(
             distance = np.minimum(
                 edt.edt(~around.mask, anisotropy=geometry.spacing_mm, black_border=False), 1e3
             )
-        typical = np.nan_to_num(
-            wall.radius_mm, nan=float(np.nan_to_num(np.nanmedian(wall.radius_mm), nan=16.0))
-        )
+        typical = np.nan_to_num(wall.radius_mm, nan=wall.typical_mm)
         near = np.zeros(typical.shape, bool)
         for share in np.linspace(0.5, 1.0, 6):
             near |= _near(wall, share * typical, distance, around, geometry, within_mm)
