@@ -17,6 +17,7 @@ from paraspinal.phantom import PhantomSpec, preset
 from paraspinal.phantom.presets import fast
 from paraspinal.validation import Case, run_case, run_suite, suite_cases, summarise
 from paraspinal.validation.draw import draw_masses
+from paraspinal.validation.run import code_digest
 from paraspinal.validation.score import score_masses
 from paraspinal.validation.series import find_series
 from paraspinal.validation.wilson import wilson
@@ -170,6 +171,7 @@ def test_a_case_is_run_once_and_kept_for_this_code(tmp_path: Path, monkeypatch: 
     assert again == first
     assert "already" in told[-1]
     monkeypatch.setattr("paraspinal.validation.run.code_digest", lambda: "of other code")
+    monkeypatch.setattr("paraspinal.validation.run.run_case", lambda _: {**first, "code": "of other code"})
     (anew,) = run_suite([case], tmp_path, progress=told.append)
     assert anew["code"] == "of other code"
 
@@ -199,6 +201,7 @@ def test_the_table_is_put_into_a_page_twice_without_growing(
     kept = _record(_row()) | {
         "key": f"{case.name} seed {case.seed}",
         "version": __import__("paraspinal").__version__,
+        "code": code_digest(),
     }
     (out / "records.jsonl").write_text(json.dumps(kept) + "\n")
     line = [
