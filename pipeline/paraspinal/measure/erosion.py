@@ -8,7 +8,7 @@ thickness and a poor reference are in these readings and raise the limit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import cc3d
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from paraspinal.masses.average import MAD_TO_SD
 from paraspinal.measure.wall import ANGLES, BodyWall, Grid, border_within, peaks_at
 from paraspinal.measure.wall_reference import Reference, enough, reference_of, side_sectors
 from paraspinal.volume import BoolArray
@@ -99,16 +100,22 @@ def facing_walls(
 ) -> tuple[FacingWall, ...]:
     """Return the walls that face a mass, as `judge_erosion` reads them, where bone can be told from outside."""
     out = []
-    for wall in known.walls:
-        rays = facing.get(wall.label)
-        if rays is None or wall.label in _ENDS or not enough(rays):
-            continue
-        reference = reference_of(wall, known.walls, known.clean, hidden=rays)
+    for wall, rays, reference in _compared(known, facing):
         border = border_within(wall, reference.radius_mm + _ALLOWED_MM, outside_hu=outside_hu)
         if np.isfinite(border).any():
             depth = _depth(wall, reference, rays, outside_hu=outside_hu)
             out.append(FacingWall(wall, rays, reference.radius_mm, border, depth))
     return tuple(out)
+
+
+def _compared(
+    known: CleanWalls, facing: Mapping[str, BoolArray]
+) -> Iterator[tuple[BodyWall, BoolArray, Reference]]:
+    """Yield every wall that faces a mass with enough rays, these rays, and the wall that is expected."""
+    for wall in known.walls:
+        rays = facing.get(wall.label)
+        if rays is not None and wall.label not in _ENDS and enough(rays):
+            yield wall, rays, reference_of(wall, known.walls, known.clean, hidden=rays)
 
 
 def clean_walls(walls: Sequence[BodyWall], facing: Mapping[str, BoolArray]) -> CleanWalls:
@@ -133,7 +140,7 @@ def clean_walls(walls: Sequence[BodyWall], facing: Mapping[str, BoolArray]) -> C
     # Bone is followed one millimetre outwards only, so that the spread is read from the depths.
     inwards = np.concatenate(residuals) if residuals else np.zeros(0)
     inwards = inwards[inwards > 0]
-    spread = float(1.4826 * np.median(inwards)) if inwards.size else np.inf
+    spread = float(MAD_TO_SD * np.median(inwards)) if inwards.size else np.inf
     return CleanWalls(tuple(walls), clean, np.asarray(nulls, float), spread)
 
 
@@ -151,13 +158,9 @@ def judge_erosion(known: CleanWalls, facing: Mapping[str, BoolArray], *, mass_hu
         return None
     limit = known.limit_mm
     defects: list[Defect] = []
+    outside = max(_SOFT_HU, mass_hu)
     judged, skipped = [], {}
-    for wall in known.walls:
-        rays = facing.get(wall.label)
-        if rays is None or wall.label in _ENDS or not enough(rays):
-            continue
-        reference = reference_of(wall, known.walls, known.clean, hidden=rays)
-        outside = max(_SOFT_HU, mass_hu)
+    for wall, rays, reference in _compared(known, facing):
         depth = _depth(wall, reference, rays, outside_hu=outside)
         border = border_within(wall, reference.radius_mm, outside_hu=outside)
         if np.isnan(border).all():

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from paraspinal.anatomy.morphology import dilate
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MeasureConfig
+from paraspinal.masses.average import robust_sd
 from paraspinal.measure.foci import Foci, find_foci
 from paraspinal.measure.native import native_samples, signed_distance_mm
 from paraspinal.measure.scan import measure_scan
@@ -224,7 +225,7 @@ def _splenic_lesions(
     sizes = {k: _diameter_mm(foci, k, anatomy) for k in dark}
     seen = {k: d for k, d in sizes.items() if d >= config.splenic_lesion_min_mm}
     hu = anatomy.hu[region.box]
-    spread = 1.4826 * float(np.median(np.abs(hu[interior] - np.median(hu[interior]))))
+    spread = robust_sd(hu[interior])
     kept = [d for k, d in seen.items() if not (_in_fold(foci, k, fold, d) or _holds_fat(hu, foci, k, spread))]
     if seen and not kept:
         return neither("dark places hold fat or lie in a fold of the hilum: whether one is a lesion is open")
