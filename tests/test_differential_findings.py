@@ -297,7 +297,31 @@ def test_the_umbrella_of_erosion_follows_its_kinds() -> None:
     both = _by_name(mass_findings(_mass(), {"lytic_depth_mm": deep, "scalloping_depth_mm": none}))
     assert both["vertebral_erosion"].state == "present"
     free = _by_name(mass_findings(_mass(), {"lytic_depth_mm": none, "scalloping_depth_mm": none}))
-    assert free["vertebral_erosion"].state == "not_assessed"  # the marrow's breakthrough was not looked for
+    assert free["vertebral_erosion"].state == "not_assessed"  # nothing is known of the cortex outside hollows
+    kept = {"lytic_depth_mm": none, "scalloping_depth_mm": none, "breakthrough_fraction": _m(0.02, "1", 0.05)}
+    assert _by_name(mass_findings(_mass(), kept))["vertebral_erosion"].state == "absent"
+
+
+def _coarse(probability: float) -> Finding:
+    return Finding(
+        name="trabecular_coarsening",
+        kind="boolean",
+        state="present" if probability > 0.5 else "absent",
+        probability=probability,
+    )
+
+
+def test_lost_cortex_is_marrow_that_broke_through_only_where_marrow_expands() -> None:
+    def found(share: float, *patient: Finding) -> Finding:
+        measured = {"breakthrough_fraction": _m(share, "1", 0.08)}
+        return _by_name(mass_findings(_mass(), measured, patient=patient))["marrow_expansion_breakthrough"]
+
+    assert found(0.6, _coarse(0.95)).state == "present"
+    assert found(0.6, _coarse(0.05)).state == "absent"
+    assert found(0.05, _coarse(0.95)).state == "absent"
+    alone = found(0.6)
+    assert alone.state == "not_assessed"
+    assert "cause" in alone.reason
 
 
 def test_every_finding_of_the_catalogue_that_ct_shows_is_told() -> None:

@@ -51,11 +51,15 @@ def _spine(
     hollow: Hollow = _nothing,
     *,
     cortex_in_hollow: bool = True,
+    bare: BoolArray | None = None,
     core: float = CORE,
     noise: float = 15.0,
     seed: int = 1,
 ) -> list[BodyWall]:
-    """Nine bodies that widen downwards, a little oblique and uneven, each with cortex, noise and the scan's blur."""
+    """Nine bodies that widen downwards, a little oblique and uneven, each with cortex, noise and the scan's blur.
+
+    `bare` are rays of T8 whose cortex is gone while the bone keeps its form.
+    """
     rng = np.random.default_rng(seed)
     walls = []
     for k, label in enumerate(f"T{n}" for n in range(4, 13)):
@@ -71,6 +75,8 @@ def _spine(
         radius = intact - hole
         off = RADII_MM[None, None, :] - radius[..., None]
         thick = np.where((hole > 0.5) & (not cortex_in_hollow), 0.0, 0.8)[..., None]
+        if bare is not None and label == "T8":
+            thick = np.where(bare[..., None], 0.0, thick)
         hu = np.where(off <= -thick, core, np.where(off <= 0.0, CORTEX, SOFT))
         hu = ndimage.gaussian_filter1d(hu.astype(np.float32), 1.0, axis=-1)
         hu += (
@@ -120,6 +126,45 @@ def test_a_mass_beside_intact_bone_has_no_deep_hollow(seed: int, noise: float) -
     judged = _judge(_spine(noise=noise, seed=seed), _facing(("T7", "T8", "T9"), 80.0))
     assert set(judged.judged) == {"T7", "T8", "T9"}
     assert all(d.depth_mm < 3.0 for d in judged.defects)
+
+
+def _bare_share(walls: list[BodyWall], facing: Mapping[str, BoolArray]) -> float:
+    lost, told = _judge(walls, facing).lost_outside_hollows()
+    assert told > 50
+    return lost / told
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("core", [200.0, 320.0])
+def test_cortex_that_is_gone_is_missed_where_the_bone_keeps_its_form(seed: int, core: float) -> None:
+    facing = _facing(("T8",), 80.0)
+    intact, bare = (_spine(core=core, seed=seed, bare=rays) for rays in (None, facing["T8"]))
+    assert _bare_share(intact, facing) < 0.25
+    assert _bare_share(bare, facing) >= 0.8
+    assert not _judge(bare, facing).defects
+    half = facing["T8"] & (HEIGHTS[:, None] < 0.0)
+    share = np.count_nonzero(half) / np.count_nonzero(facing["T8"])
+    assert _bare_share(_spine(core=core, seed=seed, bare=half), facing) == pytest.approx(share, abs=0.2)
+
+
+def test_a_mass_on_both_sides_does_not_hide_lost_cortex() -> None:
+    facing = _facing(("T7", "T8", "T9"), 80.0, -80.0)
+    only = {"T8": facing["T8"]}
+    assert _bare_share(_spine(bare=facing["T8"]), only) >= 0.8
+
+
+def test_the_floor_of_a_hollow_is_no_breakthrough() -> None:
+    walls = _spine(lambda label: _bowl(label, 6.0), cortex_in_hollow=False)
+    judged = _judge(walls, _facing(("T8",), 80.0, 20.0))
+    lost, told = judged.lost_outside_hollows()
+    assert told > 30
+    assert lost / told <= 0.15
+    assert judged.shells["T8"].share > lost / told
+
+
+def test_a_cortex_hardly_denser_than_the_bone_within_is_not_judged() -> None:
+    judged = _judge(_spine(core=560.0), _facing(("T8",), 80.0))
+    assert not judged.shells
 
 
 def test_masses_on_both_sides_of_four_levels_leave_references_enough() -> None:

@@ -41,6 +41,17 @@ def _ellipsoid_ml(spec: MassSpec) -> float:
     return 4 / 3 * np.pi * float(np.prod(spec.semi_axes_mm)) / 1000.0
 
 
+def test_marrow_that_breaks_through_takes_the_cortex_beside_the_mass_only() -> None:
+    kept, broken = (_insert(replace(BESIDE, bone=bone, overlap_mm=4.0)) for bone in ("none", "breakthrough"))
+    assert np.array_equal(kept.masses.data, broken.masses.data)
+    lost = kept.volume.hu.astype(float) - broken.volume.hu
+    beside = ndimage.distance_transform_edt(kept.masses.data != 1, sampling=kept.volume.geometry.spacing_mm)
+    assert np.count_nonzero(lost > 100.0) > 100
+    assert lost.min() >= -1.0
+    assert beside[lost > 10.0].max() <= 5.0
+    assert broken.truth["masses"][0]["bone_depth_mm"] == 0.0
+
+
 def test_a_free_mass_has_its_volume_density_and_noise() -> None:
     made = _insert(FREE)
     known = made.truth["masses"][0]

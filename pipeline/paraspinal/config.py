@@ -796,10 +796,6 @@ class MeasureConfig(_Section):
     )
     bone_contact_mm: float = setting(3.0, "mass surface this close to a vertebra touches it", gt=0)
     erosion_max_slice_mm: float = setting(2.5, "cortex is not judged in thicker slices", gt=0)
-    cortex_min_reference: int = setting(60, "fewer reference points give no cortex judgement", ge=10)
-    cortex_percentile: float = setting(
-        5.0, "a cortex below this percentile of the reference is missing", gt=0
-    )
     trabecular_depth_mm: float = setting(4.0, "trabecular bone is read this far inside the body", ge=2)
     min_trabecular_ml: float = setting(0.3, "a smaller trabecular region is not read", gt=0)
     coarsening_max_slice_mm: float = setting(
@@ -854,6 +850,9 @@ class DifferentialConfig(_Section):
     canal_extension_mm2: float = setting(50.0, "area inside the canal that counts as extension", gt=0)
     lytic_depth_mm: float = setting(3.0, "depth of a lytic defect that counts", gt=0)
     scalloping_depth_mm: float = setting(3.0, "depth of a smooth impression that counts", gt=0)
+    breakthrough_fraction: float = setting(
+        0.25, "share of the facing cortex, outside hollows, whose loss counts", gt=0, lt=1
+    )
     spleen_enlarged_ml: float = setting(314.0, "upper limit of a normal spleen", source="PRASS", gt=0)
     spleen_small_ml: float = setting(50.0, "a spleen below this is small", gt=0)
     liver_enlarged_craniocaudal_mm: float = setting(

@@ -193,7 +193,7 @@ def judge(
         return Judged((), patient, nothing)
     derived = {
         mass.id: differential.mass_findings(
-            mass, measured.masses[mass.id], search=scan.search, config=settings
+            mass, measured.masses[mass.id], search=scan.search, patient=patient, config=settings
         )
         for mass in scan.search.masses
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from paraspinal.config import DifferentialConfig
 from paraspinal.differential.grading import boolean, counted, either, graded, not_assessed, probability_above
 from paraspinal.differential.levels import band_probabilities, level_finding
@@ -12,7 +14,6 @@ from paraspinal.result import Finding, Measurements
 DEFAULTS = DifferentialConfig()
 
 _LATER = {
-    "marrow_expansion_breakthrough": "this version does not outline the marrow's cortex",
     "rib_erosion": "this version does not measure the ribs beside a mass",
     "foraminal_widening": "this version does not outline the foramina",
     "disc_involvement": "this version does not fit discs and end plates",
@@ -20,6 +21,7 @@ _LATER = {
 CUT_FLAG = "cut_by_scan"
 """How the search for masses marks what the end of the scan cuts off."""
 _FURTHER = "the mass is cut off by the scan and may reach further levels"
+_DIFFUSE = ("trabecular_coarsening", "rib_expansion")
 _TWO_PHASES = ("enhancement", "enhancement_pattern")
 _NO_PAIR = "needs two registered series of different contrast phase"
 
@@ -29,6 +31,7 @@ def mass_findings(
     measurements: Measurements,
     *,
     search: MassSearch | None = None,
+    patient: Sequence[Finding] = (),
     config: DifferentialConfig = DEFAULTS,
 ) -> tuple[Finding, ...]:
     """Return the findings of one mass; what was not measured is ``not_assessed``, never absent.
@@ -41,6 +44,8 @@ def mass_findings(
         Those of the mass, by the keys of the result.
     search : MassSearch, optional
         The patient's other masses and the coverage, without which nothing is said on the other side.
+    patient : sequence of Finding, optional
+        Those of the whole patient, which tell whether marrow expands anywhere.
     config : DifferentialConfig, optional
         Thresholds.
     """
@@ -65,7 +70,7 @@ def mass_findings(
         *(graded(name, measurements, key, limit, config=c) for name, key, limit in thresholds),
         counted("low_density_foci", measurements, "low_density_foci_count", config=c),
         _fluid(measurements, c),
-        *_erosion(measurements, c),
+        *_erosion(measurements, patient, c),
         _aortic(mass),
         *(not_assessed(name, reason) for name, reason in _LATER.items()),
         *(
@@ -75,17 +80,47 @@ def mass_findings(
     )
 
 
-def _erosion(measurements: Measurements, config: DifferentialConfig) -> tuple[Finding, ...]:
-    """Return the kinds of erosion that are measured, and the umbrella, which is derived from all three kinds."""
+def _erosion(
+    measurements: Measurements, patient: Sequence[Finding], config: DifferentialConfig
+) -> tuple[Finding, ...]:
+    """Return the three kinds of erosion, and the umbrella, which is derived from all three kinds."""
     # Hollows are missed more often than what else lies below its limit.
     config = config.model_copy(update={"unseen_probability": config.unseen_hollow_probability})
     lytic = graded("bone_destruction", measurements, "lytic_depth_mm", config.lytic_depth_mm, config=config)
     smooth = graded(
         "pressure_scalloping", measurements, "scalloping_depth_mm", config.scalloping_depth_mm, config=config
     )
-    name = "marrow_expansion_breakthrough"
-    marrow = not_assessed(name, _LATER[name])
-    return (lytic, smooth, either("vertebral_erosion", (lytic, smooth, marrow), config=config))
+    marrow = _breakthrough(measurements, patient, config)
+    return (lytic, smooth, marrow, either("vertebral_erosion", (lytic, smooth, marrow), config=config))
+
+
+def _breakthrough(
+    measurements: Measurements, patient: Sequence[Finding], config: DifferentialConfig
+) -> Finding:
+    """Return whether expanding marrow broke through a cortex: it is gone from bone that kept its form.
+
+    A cortex that is gone looks the same where a tumour has crossed it; only diffuse expansion elsewhere tells them
+    apart. Where that could not be judged, lost cortex stays a measurement without a finding.
+    """
+    name, key = "marrow_expansion_breakthrough", "breakthrough_fraction"
+    m = measurements.get(key)
+    lost = None if m is None else probability_above(m, config.breakthrough_fraction, config=config)
+    if lost is None:
+        return not_assessed(name, (m and m.reason) or f"{key} was not measured", (key,))
+    if lost <= config.absent_to:
+        return boolean(name, lost, (key,), config=config)
+    diffuse = [f for f in patient if f.name in _DIFFUSE and f.probability is not None]
+    if not diffuse:
+        why = "cortex is lost, but neither coarse trabeculae nor wide ribs, which tell the cause, were judged"
+        return not_assessed(name, why, (key,))
+    expands = max(f.probability for f in diffuse if f.probability is not None)
+    return boolean(
+        name,
+        lost * expands,
+        (key, *(k for f in diffuse for k in f.measurements)),
+        config=config,
+        reason="cortex lost, times the probability that marrow expands anywhere",
+    )
 
 
 def _size(measurements: Measurements) -> Finding:

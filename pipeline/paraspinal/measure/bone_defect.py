@@ -1,4 +1,4 @@
-"""The measurements of bone that is missing beside a mass: ``lytic_depth_mm``, ``scalloping_depth_mm``, their area."""
+"""The measurements of bone that is missing beside a mass: hollows in kinds, their area, and lost cortex."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from paraspinal.config import MeasureConfig
 from paraspinal.masses.types import Mass
 from paraspinal.measure.erosion import CleanWalls, Defect, Judged, clean_walls, judge_erosion
 from paraspinal.measure.gates import why_not
+from paraspinal.measure.lost_cortex import ALIKE_RAYS
 from paraspinal.measure.view import MassView
 from paraspinal.measure.wall import rays_at, read_walls
 from paraspinal.quality.types import ScanQuality
@@ -19,6 +20,9 @@ from paraspinal.volume import BoolArray, CTVolume
 
 _CLEAN_MM = 4.0  # wall nearer to a mass is no reference
 _LYTIC, _SMOOTH, _AREA = "lytic_depth_mm", "scalloping_depth_mm", "bone_defect_area_mm2"
+_BARE, _BREAK = "bone_interface_without_cortex_fraction", "breakthrough_fraction"
+_LEAST_SHELL = 18  # rays: a third of what a small mass faces
+_LEAST_SIDES = 6
 _METHOD = "type A: spread of single rays of clean walls against their reference"
 _UNKNOWN_KIND = "a hollow whose floor cannot be told to have a cortex or none"
 
@@ -43,7 +47,11 @@ def measure_bone_defect(
     quality: ScanQuality,
     config: MeasureConfig,
 ) -> Measurements:
-    """Return depth per kind and area of the hollows that a mass faces; see `erosion` for what counts as one."""
+    """Return depth per kind and area of the hollows that a mass faces (`erosion`), and the cortex that is lost.
+
+    ``bone_interface_without_cortex_fraction`` counts the floors of hollows, too; ``breakthrough_fraction`` what lies
+    outside hollows, where the bone has kept its form (`lost_cortex`).
+    """
     refusal = why_not(_LYTIC, quality, config, slice_mm=view.slice_mm)
     if refusal is not None:
         return _neither(refusal)
@@ -56,7 +64,46 @@ def measure_bone_defect(
     if not judged.judged:
         why = [f"{label}: {reason}" for label, reason in judged.skipped.items()]
         return _neither("; ".join(why) or "the mass lies against the side of no vertebral body")
-    return _depths(judged)
+    return _depths(judged) | _lost(judged, walls)
+
+
+def _lost(judged: Judged, walls: CleanWalls) -> Measurements:
+    told = sum(int(np.count_nonzero(s.told)) for s in judged.shells.values())
+    lost = sum(int(np.count_nonzero(s.lost)) for s in judged.shells.values())
+    return {
+        _BARE: _share(lost, told, judged, walls),
+        _BREAK: _share(*judged.lost_outside_hollows(), judged, walls),
+    }
+
+
+def _share(lost: int, told: int, judged: Judged, walls: CleanWalls) -> Measurement:
+    """Return a share of rays; what the patient's clean sides show, too, is below the limit."""
+    if told < _LEAST_SHELL:
+        return Measurement.missing("1", "too little of the touching wall has a cortex that could be judged")
+    if walls.lost_shares.size < _LEAST_SIDES:
+        return Measurement.missing("1", "the cortex of too few clean sides could be read")
+    share = lost / told
+    independent = max(1.0, told / ALIKE_RAYS)
+    # Laplace's rule keeps the variance off 0 where all or none is lost.
+    binomial = np.sqrt(
+        (lost / ALIKE_RAYS + 1.0) * ((told - lost) / ALIKE_RAYS + 1.0) / (independent + 2.0) ** 3
+    )
+    sampling = float(binomial)
+    limit = max(float(np.percentile(walls.lost_shares, 95.0)), 1.0 / independent)
+    where = ", ".join(judged.shells)
+    if share <= limit:
+        return Measurement.below(
+            "1", f"no more than clean sides of this patient show, at {where}", limit=limit
+        )
+    return Measurement.measured(
+        share,
+        "1",
+        type_a=float(np.hypot(sampling, walls.lost_shares.std())),
+        method="type A: binomial over independent stretches of cortex, spread of clean sides",
+        detection_limit=limit,
+        region=where,
+        reason=_not_judged(judged),
+    )
 
 
 def _depths(judged: Judged) -> Measurements:
@@ -107,5 +154,5 @@ def _not_judged(judged: Judged) -> str | None:
 
 
 def _neither(reason: str) -> Measurements:
-    units = {_LYTIC: "mm", _SMOOTH: "mm", _AREA: "mm2"}
+    units = {_LYTIC: "mm", _SMOOTH: "mm", _AREA: "mm2", _BARE: "1", _BREAK: "1"}
     return {key: Measurement.missing(unit, reason) for key, unit in units.items()}

@@ -30,7 +30,7 @@ OF_THE_WHOLE = frozenset(
     {
         *("sphericity", "lobulation", "discrete_high_density_fraction", "diffuse_hyperattenuation_fraction"),
         *("fat_fraction", "fluid_compatible_score", "rim_contrast_hu", "low_density_foci_mean_hu"),
-        *("bone_interface_without_cortex_fraction", "well_defined_fraction"),
+        *("bone_interface_without_cortex_fraction", "breakthrough_fraction", "well_defined_fraction"),
     }
 )
 """Measurements that need the whole mass."""

@@ -18,6 +18,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from paraspinal.masses.average import MAD_TO_SD
+from paraspinal.measure.lost_cortex import Shell, read_shell
 from paraspinal.measure.wall import ANGLES, BodyWall, Grid, border_within, peaks_at
 from paraspinal.measure.wall_reference import Reference, enough, reference_of, side_sectors
 from paraspinal.volume import BoolArray
@@ -53,7 +54,8 @@ class Judged:
     """What was read of the walls that face one mass.
 
     ``limit_mm`` is the depth that this patient's clean walls do not reach (95th percentile), ``spread_mm`` the SD
-    of their readings; ``judged`` and ``skipped`` name vertebrae, the latter with the reason.
+    of their readings; ``judged`` and ``skipped`` name vertebrae, the latter with the reason. ``shells`` are the
+    readings of the cortex by vertebra, where it could be read.
     """
 
     defects: tuple[Defect, ...]
@@ -62,7 +64,20 @@ class Judged:
     judged: tuple[str, ...]
     skipped: Mapping[str, str]
     readings: int
+    shells: Mapping[str, Shell]
     least_area_mm2: float = _LEAST_AREA_MM2
+
+    def lost_outside_hollows(self) -> tuple[int, int]:
+        """Return how many rays outside every hollow have lost their cortex, and of how many it was read."""
+        told = lost = 0
+        for label, shell in self.shells.items():
+            hollow = np.zeros(shell.told.shape, bool)
+            for defect in self.defects:
+                if defect.label == label:  # what lies at a hollow's rim belongs to it
+                    hollow |= ndimage.binary_dilation(defect.rays, np.ones((3, 3), bool))
+            told += int(np.count_nonzero(shell.told & ~hollow))
+            lost += int(np.count_nonzero(shell.lost & ~hollow))
+        return lost, told
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +85,14 @@ class CleanWalls:
     """The patient's walls with what may serve as reference, and the readings where no mass lies.
 
     ``nulls_mm`` are depths that were read on sides without a mass, ``spread_mm`` the SD of single rays against
-    their reference.
+    their reference; ``lost_shares`` are the parts of these sides that seem to have no cortex.
     """
 
     walls: tuple[BodyWall, ...]
     clean: Mapping[str, BoolArray]
     nulls_mm: npt.NDArray[np.float64]
     spread_mm: float
+    lost_shares: npt.NDArray[np.float64]
 
     @property
     def limit_mm(self) -> float:
@@ -124,7 +140,7 @@ def clean_walls(walls: Sequence[BodyWall], facing: Mapping[str, BoolArray]) -> C
         w.label: np.isfinite(w.radius_mm) & ~facing.get(w.label, np.zeros(w.radius_mm.shape, bool))
         for w in walls
     }
-    nulls, residuals = [], []
+    nulls, residuals, lost = [], [], []
     for wall in walls:
         for side in side_sectors() if wall.label not in _ENDS else ():
             if np.count_nonzero(side & clean[wall.label]) < 0.8 * np.count_nonzero(side):
@@ -137,11 +153,14 @@ def clean_walls(walls: Sequence[BodyWall], facing: Mapping[str, BoolArray]) -> C
             defect = _deepest(wall, depth / reference.widening, _LEAST_LIMIT_MM)
             nulls.append(0.0 if defect is None else defect[0])
             residuals.append(depth[told])
+            shell = _shell(wall, side, reference, walls, clean, outside_hu=_SOFT_HU)
+            if shell is not None and enough(shell.told):
+                lost.append(shell.share)
     # Bone is followed one millimetre outwards only, so that the spread is read from the depths.
     inwards = np.concatenate(residuals) if residuals else np.zeros(0)
     inwards = inwards[inwards > 0]
     spread = float(MAD_TO_SD * np.median(inwards)) if inwards.size else np.inf
-    return CleanWalls(tuple(walls), clean, np.asarray(nulls, float), spread)
+    return CleanWalls(tuple(walls), clean, np.asarray(nulls, float), spread, np.asarray(lost, float))
 
 
 def judge_erosion(known: CleanWalls, facing: Mapping[str, BoolArray], *, mass_hu: float) -> Judged | None:
@@ -159,7 +178,7 @@ def judge_erosion(known: CleanWalls, facing: Mapping[str, BoolArray], *, mass_hu
     limit = known.limit_mm
     defects: list[Defect] = []
     outside = max(_SOFT_HU, mass_hu)
-    judged, skipped = [], {}
+    judged, skipped, shells = [], {}, {}
     for wall, rays, reference in _compared(known, facing):
         depth = _depth(wall, reference, rays, outside_hu=outside)
         border = border_within(wall, reference.radius_mm, outside_hu=outside)
@@ -170,6 +189,9 @@ def judge_erosion(known: CleanWalls, facing: Mapping[str, BoolArray], *, mass_hu
             skipped[wall.label] = "no clean reference for its wall"
             continue
         judged.append(wall.label)
+        shell = _shell(wall, rays, reference, known.walls, known.clean, outside_hu=outside)
+        if shell is not None:
+            shells[wall.label] = shell
         found = _deepest(wall, depth / reference.widening, limit)
         if found is not None:
             _, area, part = found
@@ -177,7 +199,23 @@ def judge_erosion(known: CleanWalls, facing: Mapping[str, BoolArray], *, mass_hu
             defects.append(
                 Defect(wall.label, float(np.nanmax(np.where(part, depth, np.nan))), area, kept, part)
             )
-    return Judged(tuple(defects), limit, known.spread_mm, tuple(judged), skipped, int(known.nulls_mm.size))
+    return Judged(
+        tuple(defects), limit, known.spread_mm, tuple(judged), skipped, int(known.nulls_mm.size), shells
+    )
+
+
+def _shell(
+    wall: BodyWall,
+    rays: BoolArray,
+    reference: Reference,
+    walls: Sequence[BodyWall],
+    clean: Mapping[str, BoolArray],
+    *,
+    outside_hu: float,
+) -> Shell | None:
+    border = border_within(wall, reference.radius_mm + _ALLOWED_MM, outside_hu=outside_hu)
+    expected = reference.radius_mm
+    return read_shell(wall, rays, walls=walls, clean=clean, expected_mm=expected, border_mm=border)
 
 
 def _depth(wall: BodyWall, reference: Reference, rays: BoolArray, *, outside_hu: float) -> Grid:

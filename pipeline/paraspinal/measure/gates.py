@@ -64,13 +64,15 @@ GATES: Mapping[str, Gate] = {
     ),
     "midline_bridging_mm": Gate(also="a spine traced along the mass"),
     "bone_interface_mm2": Gate(also="a vertebra"),
-    "bone_interface_without_cortex_fraction": Gate(
-        max_slice_mm="erosion_max_slice_mm", also="60 reference points of the same body that face no mass"
-    ),
     "lytic_depth_mm, scalloping_depth_mm, bone_defect_area_mm2": Gate(
         max_slice_mm="erosion_max_slice_mm",
         noise="raises the limit, which the patient's own clean vertebrae set",
         also="six sides of vertebral bodies that face no mass; bone 25 HU denser than the mass",
+    ),
+    "bone_interface_without_cortex_fraction, breakthrough_fraction": Gate(
+        max_slice_mm="erosion_max_slice_mm",
+        noise="raises the limit, which the patient's own clean vertebrae set",
+        also="as the depths; a cortex 60 HU denser than the body's interior on 30 rays that face no mass",
     ),
     "ibsi.*": Gate(also="100 voxels of 2 mm for textures; the whole mass for shapes"),
     "trabecular_hu": Gate(also="0.3 mL, 4 mm inside; contrast medium is noted"),

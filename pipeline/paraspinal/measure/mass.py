@@ -77,7 +77,7 @@ def measure_mass(
         **measure_foci(view, quality, config),
         **measure_pattern(view, quality, config),
         **measure_margin(view, mesh, quality, config),
-        **measure_contact(volume, anatomy, view, mesh, quality, config, others=others),
+        "bone_interface_mm2": measure_contact(anatomy, view, mesh, config),
         **measure_bone_defect(volume, walls, mass, view, quality, config),
         "midline_bridging_mm": measure_bridging(volume, anatomy, view, mass, others),
         **measure_ibsi(view, mesh, config),

@@ -278,7 +278,7 @@ def _paint(canvas: Canvas, body: _Body) -> None:
     paint_metal(canvas, trunk, patient.metal)
     for mass in body.masses:
         if mass.spec.bone != "none":
-            paint_mass(canvas, mass, fields, body.soft, t, over_bone=True)
+            paint_mass(canvas, mass, fields, body.soft, t, over_bone=True, marrow_hu=spec.bone.trabecular_hu)
 
 
 def _acquisition(spec: PhantomSpec) -> Acquisition:

@@ -12,7 +12,7 @@ from paraspinal.phantom.canvas import Canvas, Window
 from paraspinal.phantom.labels import FIRST_MASS, NUMBER, rib_number
 from paraspinal.phantom.mass_shape import Ball, distance_to, draw_lobes
 from paraspinal.phantom.sdf import Field
-from paraspinal.phantom.spec import Foci, MassSpec
+from paraspinal.phantom.spec import BREAKTHROUGH_MM, Foci, MassSpec
 from paraspinal.phantom.spine import VertebraPlan
 from paraspinal.phantom.texture import Texture
 from paraspinal.phantom.tissue import FAT_HU, Tissues
@@ -130,12 +130,21 @@ def paint_mass(
     t: Tissues,
     *,
     over_bone: bool = False,
+    marrow_hu: float = 0.0,
 ) -> None:
-    """Paint a mass before the bones are (they displace it), or, where it attacks bone, once more over them."""
+    """Paint a mass before the bones are (they displace it), or, where it attacks bone, once more over them.
+
+    ``marrow_hu`` is what takes the place of the cortex where marrow has broken through it.
+    """
     window = mass_window(canvas, plan)
     if window is None:
         return
     d = mass_distance(canvas, plan, window, fields)
+    if over_bone and plan.spec.bone == "breakthrough":
+        owner = canvas.owner[window]
+        bodies = (owner >= _FIRST_BONE) & (owner <= _LAST_BONE)
+        canvas.paint(window, d - np.float32(BREAKTHROUGH_MM), marrow_hu * t.high_z, only=bodies)
+        return
     x, y, z = canvas.grid(window)
     only = None
     if over_bone:

@@ -12,7 +12,7 @@ from paraspinal.result import ContrastPhase
 from paraspinal.volume import Index3, Spacing
 
 MassShape = Literal["ellipsoid", "lobulated", "fusiform", "dumbbell"]
-BoneEffect = Literal["none", "lytic", "scalloping", "foramen"]
+BoneEffect = Literal["none", "lytic", "scalloping", "breakthrough", "foramen"]
 MassSide = Literal["left", "right"]
 Organ = Literal["heart", "bowel", "table", "scapulae", "vessels"]
 
@@ -21,6 +21,10 @@ TUBE_VOLTAGES_KV = (70, 80, 90, 100, 110, 120, 130, 140)
 
 def _usage(message: str, remedy: str) -> UsageError:
     return UsageError(message, code="phantom_spec_invalid", remedy=remedy)
+
+
+BREAKTHROUGH_MM = 4.0
+"""Where marrow has broken through it has taken the cortex that lies so near to the mass (engineering default)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +66,10 @@ class MassSpec:
     low_density, fat, calcification : Foci or None
     rim_hu : float or None
         Attenuation of the outer 3 mm (an abscess wall); None is no rim.
-    bone : {"none", "lytic", "scalloping", "foramen"}
-        What the mass does to bone: nothing; removes bone and cortex; presses a hollow that keeps its cortex; widens
-        the neural foramen and the canal as a dumbbell.
+    bone : {"none", "lytic", "scalloping", "breakthrough", "foramen"}
+        What the mass does to bone: nothing; removes bone and cortex; presses a hollow that keeps its cortex; lies
+        against a bone that keeps its form where marrow has broken through the cortex; widens the neural foramen and
+        the canal as a dumbbell.
     """
 
     side: MassSide

@@ -16,7 +16,7 @@ from paraspinal.phantom.hybrid.form import Form, make_form
 from paraspinal.phantom.hybrid.noise import resampled_noise
 from paraspinal.phantom.hybrid.site import Site, find_site
 from paraspinal.phantom.hybrid.truth import describe_mass
-from paraspinal.phantom.spec import MassSpec
+from paraspinal.phantom.spec import BREAKTHROUGH_MM, MassSpec
 from paraspinal.quality.types import ScanQuality
 from paraspinal.volume import CTVolume, LabelMap
 
@@ -27,8 +27,10 @@ _HELD_MM = 7.0  # tissue nearer to bone and vessels moves less
 _AIR_HU = -400.0  # lung is compressed, not pushed
 _DEFAULT_FWHM_MM = 1.4
 _UNEVEN = 1.4
+_MARROW_MM = 6.0  # so deep inside the column lies marrow
+_OUTLINE_ERR_MM = 1.0  # the coarse outline of bone errs so far
 _CORTEX_HU = 750.0  # of the floor of a hollow before the scan's blur
-BONE_EFFECTS = ("none", "lytic", "scalloping")
+BONE_EFFECTS = ("none", "lytic", "scalloping", "breakthrough")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def insert_masses(
         HU int16 [z, y, x], canonical order.
     specs : sequence of MassSpec
         ``bone`` "lytic" lets the mass take the place of vertebral bone as deep as ``overlap_mm`` says, "scalloping"
-        gives the hollow a cortex; with "none" bone stays and the mass ends at it.
+        gives the hollow a cortex; with "breakthrough" bone keeps its form, but the cortex beside the mass becomes
+        as dense as the marrow behind it; with "none" bone stays and the mass ends at it.
     seed : int
         Varies lobes, foci and noise.
 
@@ -75,7 +78,7 @@ def insert_masses(
             raise UsageError(
                 f"A mass in a real scan cannot have the bone effect {spec.bone!r}.",
                 code="hybrid_bone_effect",
-                remedy="Use none, lytic or scalloping, or make a synthetic body with `paraspinal phantom`.",
+                remedy="Use none, lytic, scalloping, breakthrough, or make a phantom with `paraspinal phantom`.",
             )
     rng = np.random.default_rng(seed)
     hu = volume.hu.astype(np.float32)
@@ -92,7 +95,7 @@ def insert_masses(
             fwhm_mm=quality.edge_fwhm_mm or _DEFAULT_FWHM_MM,
             slice_mm=max(quality.slice_fwhm_mm or 0.0, volume.geometry.spacing_mm[0]),
         )
-        kept = site.rigid if spec.bone == "none" else site.rigid - site.column
+        kept = site.rigid - site.column if spec.bone in ("lytic", "scalloping") else site.rigid
         share = form.share * (1.0 - kept)
         mask = (share > 0.5) & (labels[site.box] == 0)
         if not mask.any():
@@ -103,9 +106,11 @@ def insert_masses(
             )
         noise, noise_sd = resampled_noise(volume, anatomy, _shape(mask), rng)
         noise *= _local_noise(quality, volume, site, noise_sd) / max(noise_sd, 1e-3)
-        composed = _composed(hu[site.box], form, site, share, noise, volume.geometry.spacing_mm)
+        composed = _composed(hu[site.box], form, site, kept, share, noise, volume.geometry.spacing_mm)
         if spec.bone == "scalloping":
             composed += form.shell * site.column * np.maximum(_CORTEX_HU - composed, 0.0)
+        if spec.bone == "breakthrough":
+            composed -= _cortex_above_marrow(composed, mask, site, volume.geometry.spacing_mm)
         hu[site.box] = composed
         labels[site.box][mask] = number
         described.append(
@@ -142,14 +147,41 @@ def _local_noise(quality: ScanQuality, volume: CTVolume, site: Site, sd: float) 
 
 
 def _composed(
-    hu: Field, form: Form, site: Site, share: Field, noise: Field, spacing_mm: tuple[float, float, float]
+    hu: Field,
+    form: Form,
+    site: Site,
+    kept: Field,
+    share: Field,
+    noise: Field,
+    spacing_mm: tuple[float, float, float],
 ) -> Field:
     """Return the scan with the mass in it: pushed surroundings, and the mass over them.
 
-    Bone at the border keeps its share of every voxel; what it shared it with becomes mass.
+    Bone that stays keeps its share of every voxel, and its noise; what it shared the voxel with becomes mass.
     """
     pushed = _pushed(hu, form.distance, site.rigid, spacing_mm)
-    return np.asarray((1.0 - share) * pushed + share * (form.hu + noise), np.float32)
+    over = (1.0 - share) * pushed + share * (form.hu + noise)
+    rim = np.isfinite(site.beside_hu) & (kept > 0.0)
+    beside = pushed + share * (form.hu - np.nan_to_num(site.beside_hu))
+    return np.where(rim, beside, over).astype(np.float32)
+
+
+def _cortex_above_marrow(
+    hu: Field, mask: npt.NDArray[np.bool_], site: Site, spacing_mm: tuple[float, float, float]
+) -> Field:
+    """Return how far (HU) the cortex beside a mass stands above the marrow of its vertebrae; noise stays."""
+    deep = site.column_depth_mm > _MARROW_MM
+    if not deep.any():
+        raise UsageError(
+            "No marrow lies beside the mass, so that none can have broken through.",
+            code="hybrid_no_room",
+            remedy="Choose a level at the middle of a vertebral body, or a larger mass.",
+        )
+    smooth = ndimage.gaussian_filter(hu, (0.0, 0.7, 0.7))
+    beside = ndimage.distance_transform_edt(~mask, sampling=spacing_mm)
+    near = np.clip(0.5 + BREAKTHROUGH_MM - beside, 0.0, 1.0)
+    near *= np.clip(0.5 + BREAKTHROUGH_MM + _OUTLINE_ERR_MM - site.column_depth_mm, 0.0, 1.0)
+    return np.asarray(near * site.column * np.maximum(smooth - np.median(hu[deep]), 0.0), np.float32)
 
 
 def _pushed(hu: Field, distance: Field, rigid: Field, spacing_mm: tuple[float, float, float]) -> Field:

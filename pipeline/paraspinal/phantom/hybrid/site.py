@@ -20,6 +20,9 @@ _LEAN_BACK_MM = 14.0  # the back of a mass reaches the rib necks, this far behin
 _REACH_BACK_MM = 4.0  # and this far behind the canal's front
 _AORTA_WALL_MM = 1.5
 _SOFT_HU, _BONE_HU = 100.0, 250.0  # on native voxels: soft tissue lies below, a bone's interior rises above
+_LUNG_HU = -850.0
+_RIM_VOXELS = 5
+_RIM_SHARE = 0.02  # with less bone than this a voxel is what lies beside it
 _RIGID = ("column", "canal", "aorta", "airway", "autochthon_left", "autochthon_right", "ribs")
 _HALF_LEVEL_MM = 6.0
 _COLUMN_RIM_MM = 2.0
@@ -43,6 +46,7 @@ class Site:
     rigid: Field
     column: Field
     column_depth_mm: Field
+    beside_hu: Field
 
 
 def find_site(volume: CTVolume, anatomy: Anatomy, spec: MassSpec) -> Site:
@@ -72,13 +76,14 @@ def find_site(volume: CTVolume, anatomy: Anatomy, spec: MassSpec) -> Site:
         _read(field, index) - np.float32(middle)
         for field, middle in zip((sign * where.left, where.anterior, where.s), centre, strict=True)
     ]
-    rigid = _rigid(volume, anatomy, box, index)
+    bone, beside = _bone_rim(volume.hu[box].astype(np.float32))
+    rigid = np.maximum(_rigid(anatomy, index), bone)
     body, spacing = anatomy.mask("column")[where.box], anatomy.geometry.spacing_mm
     depth = _read(distance_inside(body, spacing), index) - np.float32(0.5 * spacing[0])
     # The bone's rim on native voxels belongs to the column as far as the coarse outline errs.
     near = _read(dilate(body, _COLUMN_RIM_MM, spacing), index) > 0.5
     column = np.where(near, rigid, 0.0).astype(np.float32)
-    return Site(box, fields[0], fields[1], fields[2], rigid, column, np.maximum(depth, 0.0))
+    return Site(box, fields[0], fields[1], fields[2], rigid, column, np.maximum(depth, 0.0), beside)
 
 
 def _vertebra(anatomy: Anatomy, spec: MassSpec) -> Vertebra:
@@ -138,9 +143,7 @@ def _read(field: npt.NDArray[np.generic], index: tuple[FloatArray, ...]) -> Fiel
     return np.asarray(ndimage.map_coordinates(field.astype(np.float32), grid, order=1, mode="nearest"))
 
 
-def _rigid(
-    volume: CTVolume, anatomy: Anatomy, box: tuple[slice, slice, slice], index: tuple[FloatArray, ...]
-) -> Field:
+def _rigid(anatomy: Anatomy, index: tuple[FloatArray, ...]) -> Field:
     spacing = anatomy.geometry.spacing_mm
     spine_box = anatomy.spine.box
     held = ~anatomy.mask("body")[spine_box]
@@ -156,8 +159,19 @@ def _rigid(
         & (anatomy.spine.anterior < 30.0)
     )
     share = _read(ndimage.gaussian_filter(held.astype(np.float32), 0.6), index)
-    # Native voxels tell the border of bone: what rises above soft tissue next to a bone is partly bone.
-    hu = volume.hu[box].astype(np.float32)
-    peak = ndimage.maximum_filter(hu, (1, 5, 5))
-    bone = np.where(peak > _BONE_HU, (hu - _SOFT_HU) / np.maximum(peak - _SOFT_HU, 1.0), 0.0)
-    return np.clip(np.maximum(share, bone), 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(share, 0.0, 1.0), np.float32)
+
+
+def _bone_rim(hu: Field) -> tuple[Field, Field]:
+    """Return the share of bone in every native voxel next to bone, and the HU of what fills the rest of it.
+
+    A voxel at the rim is a mixture of the bone's brightest neighbour and of the darkest one, taken within the slice:
+    there the scan's blur is known to be smallest.
+    """
+    size = (1, _RIM_VOXELS, _RIM_VOXELS)
+    peak = ndimage.maximum_filter(hu, size)
+    calm = ndimage.gaussian_filter(hu, (0.0, 0.7, 0.7))  # or noise would be the darkest neighbour
+    beside = np.clip(ndimage.minimum_filter(calm, size), _LUNG_HU, _SOFT_HU)
+    share = np.where(peak > _BONE_HU, (hu - beside) / np.maximum(peak - beside, 1.0), 0.0)
+    share = np.clip(share, 0.0, 1.0)
+    return share.astype(np.float32), np.where(share > _RIM_SHARE, beside, np.nan).astype(np.float32)

@@ -13,7 +13,8 @@ from paraspinal.phantom.spec import Foci, MassSpec
 EXAMPLE = "side=left,level=T9,size=30x26x40,hu=45"
 _HELP = (
     f"Write it like {EXAMPLE}; keys: side, level, size (diameters, mm: side x front x height, or one), hu,"
-    " enhancement, shape, edge, overlap, bone (none, lytic, scalloping), offset, low, fat, specks (count"
+    " enhancement, shape, edge, overlap, bone (none, lytic, scalloping,"
+    " breakthrough), offset, low, fat, specks (count"
     " x mm x HU change), rim."
 )
 _NUMBERS = {

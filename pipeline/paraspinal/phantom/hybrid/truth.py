@@ -56,7 +56,7 @@ def describe_mass(
         "centroid_lps_mm": [round(float(c), 2) for c in centre],
         "craniocaudal_mm": round(abs(float(ends[1][2] - ends[0][2])) + g.spacing_mm[0], 2),
         "key_slice": int(start[0] + np.bincount(found[:, 0]).argmax()),
-        "bone_depth_mm": _bone_depth(share, site) if spec.bone != "none" else 0.0,
+        "bone_depth_mm": _bone_depth(share, site) if spec.bone in ("lytic", "scalloping") else 0.0,
         "noise_sd_hu": round(noise_sd, 2),
         "cut": cut,
         "foci": {
