@@ -74,7 +74,7 @@ class Judged:
             hollow = np.zeros(shell.told.shape, bool)
             for defect in self.defects:
                 if defect.label == label:  # what lies at a hollow's rim belongs to it
-                    hollow |= ndimage.binary_dilation(defect.rays, np.ones((3, 3), bool))
+                    hollow |= ndimage.binary_dilation(defect.rays, np.ones((5, 5), bool))
             told += int(np.count_nonzero(shell.told & ~hollow))
             lost += int(np.count_nonzero(shell.lost & ~hollow))
         return lost, told
