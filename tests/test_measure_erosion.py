@@ -158,8 +158,7 @@ def test_the_floor_of_a_hollow_is_no_breakthrough() -> None:
     judged = _judge(walls, _facing(("T8",), 80.0, 20.0))
     lost, told = judged.lost_outside_hollows()
     assert told > 30
-    assert lost / told < 0.25
-    assert judged.shells["T8"].share > lost / told
+    assert lost / told < 0.5 * judged.shells["T8"].share
 
 
 def test_a_cortex_hardly_denser_than_the_bone_within_is_not_judged() -> None:
