@@ -216,7 +216,7 @@ def test_a_synthetic_patient_reads_as_drawn() -> None:
         assert own[other].status == "below_detection_limit"
         assert own["bone_defect_area_mm2"].value > 40.0
     for mass in scan.search.masses:
-        image, view, _ = render_facing_wall(scan.volume, measured.walls, mass)
+        image, view, _ = render_facing_wall(scan.volume, measured.bones.walls, mass)
         assert view.wall.label == ("T9" if mass.side == "left" else "T12")
         red, _, blue = np.moveaxis(np.asarray(image, float), -1, 0)
         tinted = np.count_nonzero((red > blue + 60) & (red < 200))

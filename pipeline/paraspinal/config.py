@@ -853,6 +853,11 @@ class DifferentialConfig(_Section):
     breakthrough_fraction: float = setting(
         0.25, "share of the facing cortex, outside hollows, whose loss counts", gt=0, lt=1
     )
+    foramen_widening_mm: float = setting(
+        1.5,
+        "a foramen so much wider than the patient's own clean ones counts: half of what must be found",
+        gt=0,
+    )
     spleen_enlarged_ml: float = setting(314.0, "upper limit of a normal spleen", source="PRASS", gt=0)
     spleen_small_ml: float = setting(50.0, "a spleen below this is small", gt=0)
     liver_enlarged_craniocaudal_mm: float = setting(

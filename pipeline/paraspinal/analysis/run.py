@@ -136,7 +136,7 @@ def analyze(
         anatomy=scan.anatomy,
         search=scan.search,
         quality=scan.quality,
-        walls=measured.walls,
+        walls=None if measured.bones is None else measured.bones.walls,
     )
 
 

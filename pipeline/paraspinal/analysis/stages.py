@@ -115,13 +115,13 @@ def traced_spine_mm(found: Anatomy) -> float:
 class Measured:
     """The measurements of the patient, of every vertebra (by label) and of every mass (by id).
 
-    ``walls`` are the walls of the vertebral bodies that the bone beside the masses was judged by.
+    ``bones`` is what was read of walls and foramina, by which the bone beside the masses was judged.
     """
 
     patient: Measurements
     vertebrae: Mapping[str, Measurements]
     masses: Mapping[int, Measurements]
-    walls: measure.CleanWalls | None = None
+    bones: measure.Bones | None = None
 
 
 def measure_all(scan: Survey, config: Config) -> Measured:
@@ -145,21 +145,21 @@ def measure_all(scan: Survey, config: Config) -> Measured:
 def _measure(scan: Survey, found: Anatomy, config: Config) -> Measured:
     where = (scan.volume, found, scan.quality)
     every = scan.search.masses
-    walls = measure.survey_walls(*where, every)
+    bones = measure.survey_bones(*where, every)
 
     def one(mass: Mass) -> Measurements:
         others = [other for other in every if other.id != mass.id]
-        return measure.measure_mass(*where, mass, config=config.measure, others=others, walls=walls)
+        return measure.measure_mass(*where, mass, config=config.measure, others=others, bones=bones)
 
     return Measured(
         patient=measure.mark_patient(
             measure.measure_patient(*where, config=config.measure), scan.volume, found
         ),
-        vertebrae=measure.measure_vertebrae(*where, config=config.measure, walls=walls),
+        vertebrae=measure.measure_vertebrae(*where, config=config.measure, walls=bones.walls),
         masses=dict(
             zip([mass.id for mass in scan.search.masses], each(one, scan.search.masses), strict=True)
         ),
-        walls=walls,
+        bones=bones,
     )
 
 

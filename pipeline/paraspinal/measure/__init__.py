@@ -1,6 +1,6 @@
 """Measurement records from native voxels."""
 
-from paraspinal.measure.bone_defect import survey_walls
+from paraspinal.measure.bones import Bones, survey_bones
 from paraspinal.measure.erosion import CleanWalls
 from paraspinal.measure.interpolated import mark_patient
 from paraspinal.measure.lumens import read_lumens
@@ -10,6 +10,7 @@ from paraspinal.measure.scan import measure_scan
 from paraspinal.measure.vertebra import measure_vertebrae
 
 __all__ = [
+    "Bones",
     "CleanWalls",
     "mark_patient",
     "measure_aortic_lumen",
@@ -18,5 +19,5 @@ __all__ = [
     "measure_scan",
     "measure_vertebrae",
     "read_lumens",
-    "survey_walls",
+    "survey_bones",
 ]

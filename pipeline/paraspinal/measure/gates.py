@@ -74,6 +74,11 @@ GATES: Mapping[str, Gate] = {
         noise="raises the limit, which the patient's own clean vertebrae set",
         also="as the depths; a cortex 60 HU denser than the body's interior on 30 rays that face no mass",
     ),
+    "foramen_width_mm, foramen_widening_mm": Gate(
+        max_slice_mm="erosion_max_slice_mm",
+        noise="raises the limit, which the patient's own clean foramina set",
+        also="six foramina that no mass reaches, T2 to L5",
+    ),
     "ibsi.*": Gate(also="100 voxels of 2 mm for textures; the whole mass for shapes"),
     "trabecular_hu": Gate(also="0.3 mL, 4 mm inside; contrast medium is noted"),
     "cortical_peak_hu": Gate(

@@ -8,14 +8,15 @@ from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MeasureConfig
 from paraspinal.masses.types import Mass
 from paraspinal.measure.attenuation import measure_attenuation
-from paraspinal.measure.bone_defect import measure_bone_defect, survey_walls
+from paraspinal.measure.bone_defect import measure_bone_defect
+from paraspinal.measure.bones import Bones, survey_bones
 from paraspinal.measure.bridging import measure_bridging
 from paraspinal.measure.contact import measure_contact
 from paraspinal.measure.cutoff import as_cut_off
 from paraspinal.measure.density import measure_high_density
-from paraspinal.measure.erosion import CleanWalls
 from paraspinal.measure.fat import measure_fat_and_gas
 from paraspinal.measure.foci import measure_foci
+from paraspinal.measure.foramen_widening import measure_foramina
 from paraspinal.measure.interpolated import as_interpolated, touches
 from paraspinal.measure.margin import measure_margin
 from paraspinal.measure.outline import unclear_border
@@ -30,7 +31,6 @@ from paraspinal.volume import CTVolume
 
 _LATER = {
     "canal_extension_mm2": ("mm2", "this version does not outline epidural fat"),
-    "foramen_width_mm": ("mm", "this version does not outline the foramina"),
 }
 
 
@@ -42,7 +42,7 @@ def measure_mass(
     *,
     config: MeasureConfig,
     others: Sequence[Mass] = (),
-    walls: CleanWalls | None = None,
+    bones: Bones | None = None,
 ) -> Measurements:
     """Return every per-mass key of the contract for one mass.
 
@@ -58,14 +58,14 @@ def measure_mass(
         Thresholds.
     others : sequence of Mass
         The patient's other masses: bone beside them is no reference for intact cortex.
-    walls : CleanWalls, optional
-        The walls of all vertebral bodies (`survey_walls`); read here without them.
+    bones : Bones, optional
+        The walls and foramina of all vertebrae (`survey_bones`); read here without them.
     """
     view = mass_view(volume, anatomy, mass, context_mm=config.context_mm)
     mesh = mesh_of(view.mask, view.spacing_mm)
     aorta = measure_aortic_lumen(volume, anatomy, quality, config=config).value
-    if walls is None:
-        walls = survey_walls(volume, anatomy, quality, (mass, *others))
+    if bones is None:
+        bones = survey_bones(volume, anatomy, quality, (mass, *others))
     unclear = unclear_border(view, mesh, config)
     measured = {
         **measure_size(
@@ -78,7 +78,8 @@ def measure_mass(
         **measure_pattern(view, quality, config),
         **measure_margin(view, mesh, quality, config),
         "bone_interface_mm2": measure_contact(anatomy, view, mesh, config),
-        **measure_bone_defect(volume, walls, mass, view, quality, config),
+        **measure_bone_defect(volume, bones.walls, mass, view, quality, config),
+        **measure_foramina(bones.foramina, mass, view, volume.geometry, quality, config),
         "midline_bridging_mm": measure_bridging(volume, anatomy, view, mass, others),
         **measure_ibsi(view, mesh, config),
         **{key: Measurement.missing(unit, reason) for key, (unit, reason) in _LATER.items()},

@@ -1,0 +1,31 @@
+"""What is read of all bones before any mass is measured: each is the reference of another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from paraspinal.anatomy.types import Anatomy
+from paraspinal.masses.types import Mass
+from paraspinal.measure.bone_defect import survey_walls
+from paraspinal.measure.erosion import CleanWalls
+from paraspinal.measure.foramen import read_foramina
+from paraspinal.measure.foramen_widening import Foramina, clean_foramina
+from paraspinal.quality.types import ScanQuality
+from paraspinal.volume import CTVolume
+
+
+@dataclass(frozen=True, slots=True)
+class Bones:
+    """The walls of the vertebral bodies and the foramina, with what no mass faces marked as clean."""
+
+    walls: CleanWalls
+    foramina: Foramina
+
+
+def survey_bones(volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, masses: Sequence[Mass]) -> Bones:
+    """Read every vertebral body's wall and every foramen of a scan; `masses` are all that were found."""
+    return Bones(
+        walls=survey_walls(volume, anatomy, quality, masses),
+        foramina=clean_foramina(read_foramina(volume, anatomy), masses, volume.geometry),
+    )
