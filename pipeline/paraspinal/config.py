@@ -858,6 +858,9 @@ class DifferentialConfig(_Section):
         "a foramen so much wider than the patient's own clean ones counts: half of what must be found",
         gt=0,
     )
+    endplate_loss_fraction: float = setting(
+        0.25, "share of an interspace's end plates whose loss counts: a Schmorl node takes less", gt=0, lt=1
+    )
     spleen_enlarged_ml: float = setting(314.0, "upper limit of a normal spleen", source="PRASS", gt=0)
     spleen_small_ml: float = setting(50.0, "a spleen below this is small", gt=0)
     liver_enlarged_craniocaudal_mm: float = setting(

@@ -115,7 +115,7 @@ def traced_spine_mm(found: Anatomy) -> float:
 class Measured:
     """The measurements of the patient, of every vertebra (by label) and of every mass (by id).
 
-    ``bones`` is what was read of walls and foramina, by which the bone beside the masses was judged.
+    ``bones`` is what was read of walls, foramina and interspaces, by which the bone beside the masses was judged.
     """
 
     patient: Measurements

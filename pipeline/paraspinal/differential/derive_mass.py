@@ -15,7 +15,6 @@ DEFAULTS = DifferentialConfig()
 
 _LATER = {
     "rib_erosion": "this version does not measure the ribs beside a mass",
-    "disc_involvement": "this version does not fit discs and end plates",
 }
 CUT_FLAG = "cut_by_scan"
 """How the search for masses marks what the end of the scan cuts off."""
@@ -58,6 +57,7 @@ def mass_findings(
         ("gas", "gas_ml", c.gas_ml),
         ("rim_enhancement", "rim_contrast_hu", c.rim_contrast_hu),
         ("foraminal_widening", "foramen_widening_mm", c.foramen_widening_mm),
+        ("disc_involvement", "endplate_loss_fraction", c.endplate_loss_fraction),
         ("intraspinal_extension", "canal_extension_mm2", c.canal_extension_mm2),
     )
     bands = band_probabilities(mass.level_probabilities, mass.levels)

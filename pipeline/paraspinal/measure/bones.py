@@ -8,24 +8,30 @@ from dataclasses import dataclass
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.masses.types import Mass
 from paraspinal.measure.bone_defect import survey_walls
+from paraspinal.measure.endplate_loss import Interspaces, clean_interspaces
 from paraspinal.measure.erosion import CleanWalls
 from paraspinal.measure.foramen import read_foramina
 from paraspinal.measure.foramen_widening import Foramina, clean_foramina
+from paraspinal.measure.interspace import read_interspaces
 from paraspinal.quality.types import ScanQuality
 from paraspinal.volume import CTVolume
 
 
 @dataclass(frozen=True, slots=True)
 class Bones:
-    """The walls of the vertebral bodies and the foramina, with what no mass faces marked as clean."""
+    """The walls of the vertebral bodies, foramina and interspaces, with what no mass faces marked as clean."""
 
     walls: CleanWalls
     foramina: Foramina
+    interspaces: Interspaces
 
 
 def survey_bones(volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, masses: Sequence[Mass]) -> Bones:
-    """Read every vertebral body's wall and every foramen of a scan; `masses` are all that were found."""
+    """Read every vertebral body's wall, every foramen and every interspace; `masses` are all that were found."""
+    walls = survey_walls(volume, anatomy, quality, masses)
+    spaces = read_interspaces(volume, anatomy, walls.walls)
     return Bones(
-        walls=survey_walls(volume, anatomy, quality, masses),
+        walls=walls,
         foramina=clean_foramina(read_foramina(volume, anatomy), masses, volume.geometry),
+        interspaces=clean_interspaces(spaces, masses, volume.geometry),
     )

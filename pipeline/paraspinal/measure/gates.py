@@ -79,6 +79,11 @@ GATES: Mapping[str, Gate] = {
         noise="raises the limit, which the patient's own clean foramina set",
         also="six foramina that no mass reaches, T2 to L5",
     ),
+    "endplate_loss_fraction": Gate(
+        max_slice_mm="erosion_max_slice_mm",
+        noise="raises the limit, which the patient's own clean interspaces set",
+        also="two clean interspaces near, or three others, T3 to L5; bodies 60 HU denser than the mass",
+    ),
     "ibsi.*": Gate(also="100 voxels of 2 mm for textures; the whole mass for shapes"),
     "trabecular_hu": Gate(also="0.3 mL, 4 mm inside; contrast medium is noted"),
     "cortical_peak_hu": Gate(

@@ -14,6 +14,7 @@ from paraspinal.measure.bridging import measure_bridging
 from paraspinal.measure.contact import measure_contact
 from paraspinal.measure.cutoff import as_cut_off
 from paraspinal.measure.density import measure_high_density
+from paraspinal.measure.endplate_loss import measure_endplate_loss
 from paraspinal.measure.fat import measure_fat_and_gas
 from paraspinal.measure.foci import measure_foci
 from paraspinal.measure.foramen_widening import measure_foramina
@@ -59,7 +60,7 @@ def measure_mass(
     others : sequence of Mass
         The patient's other masses: bone beside them is no reference for intact cortex.
     bones : Bones, optional
-        The walls and foramina of all vertebrae (`survey_bones`); read here without them.
+        The walls, foramina and interspaces of all vertebrae (`survey_bones`); read here without them.
     """
     view = mass_view(volume, anatomy, mass, context_mm=config.context_mm)
     mesh = mesh_of(view.mask, view.spacing_mm)
@@ -80,6 +81,9 @@ def measure_mass(
         "bone_interface_mm2": measure_contact(anatomy, view, mesh, config),
         **measure_bone_defect(volume, bones.walls, mass, view, quality, config),
         **measure_foramina(bones.foramina, mass, view, volume.geometry, quality, config),
+        "endplate_loss_fraction": measure_endplate_loss(
+            bones.interspaces, mass, view, volume.geometry, quality, config
+        ),
         "midline_bridging_mm": measure_bridging(volume, anatomy, view, mass, others),
         **measure_ibsi(view, mesh, config),
         **{key: Measurement.missing(unit, reason) for key, (unit, reason) in _LATER.items()},

@@ -20,6 +20,7 @@ from paraspinal.phantom.trunk import TrunkFields, TrunkPlan
 
 Point = npt.NDArray[np.float64]
 _FIRST_BONE, _LAST_BONE = 25, 50  # sacrum and vertebrae
+_DISSOLVED_MM = 4.0  # of bone above and below a disc that infection has dissolved
 _RIM_MM = 3.0
 _POLE_LEAN = 0.3
 
@@ -145,6 +146,9 @@ def paint_mass(
         bodies = (owner >= _FIRST_BONE) & (owner <= _LAST_BONE)
         canvas.paint(window, d - np.float32(BREAKTHROUGH_MM), marrow_hu * t.high_z, only=bodies)
         return
+    if over_bone and plan.spec.bone == "discitis":
+        _paint_discitis(canvas, plan, t)
+        return
     x, y, z = canvas.grid(window)
     only = None
     if over_bone:
@@ -173,6 +177,23 @@ def paint_mass(
         edge_mm=plan.spec.edge_width_mm,
         only=only,
     )
+
+
+def _paint_discitis(canvas: Canvas, plan: MassPlan, t: Tissues) -> None:
+    """Paint the mass's tissue over the disc below its vertebra and over the bone beside that."""
+    v = plan.vertebra
+    size = np.array([0.42 * v.size.width, 0.42 * v.size.depth, 0.5 * v.size.disc + _DISSOLVED_MM])
+    middle = v.place(0.0, -0.05 * v.size.depth, -0.5 * (v.size.height + v.size.disc))
+    window = canvas.window(middle - size.max() - 3, middle + size.max() + 3)
+    if window is None:
+        return
+    x, y, z = canvas.grid(window)
+    rows = v.axes.astype(np.float32)
+    own = [r[0] * (x - middle[0]) + r[1] * (y - middle[1]) + r[2] * (z - middle[2]) for r in rows]
+    across = np.sqrt((own[0] / size[0]) ** 2 + (own[1] / size[1]) ** 2)
+    share = (across**4 + (np.abs(own[2]) / size[2]) ** 4) ** 0.25
+    hu = plan.spec.hu + (plan.spec.enhancement_hu if t.enhanced else 0.0)
+    canvas.paint(window, np.asarray((share - 1.0) * size[2], np.float32), hu, label=plan.label)
 
 
 def _contents(spec: MassSpec, plan: MassPlan, hu: float) -> list[tuple[tuple[Ball, ...], float]]:

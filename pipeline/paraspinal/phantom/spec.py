@@ -12,7 +12,7 @@ from paraspinal.result import ContrastPhase
 from paraspinal.volume import Index3, Spacing
 
 MassShape = Literal["ellipsoid", "lobulated", "fusiform", "dumbbell"]
-BoneEffect = Literal["none", "lytic", "scalloping", "breakthrough", "foramen"]
+BoneEffect = Literal["none", "lytic", "scalloping", "breakthrough", "foramen", "discitis"]
 MassSide = Literal["left", "right"]
 Organ = Literal["heart", "bowel", "table", "scapulae", "vessels"]
 
@@ -66,10 +66,10 @@ class MassSpec:
     low_density, fat, calcification : Foci or None
     rim_hu : float or None
         Attenuation of the outer 3 mm (an abscess wall); None is no rim.
-    bone : {"none", "lytic", "scalloping", "breakthrough", "foramen"}
+    bone : {"none", "lytic", "scalloping", "breakthrough", "foramen", "discitis"}
         What the mass does to bone: nothing; removes bone and cortex; presses a hollow that keeps its cortex; lies
         against a bone that keeps its form where marrow has broken through the cortex; widens the neural foramen and
-        the canal as a dumbbell.
+        the canal as a dumbbell; dissolves the disc below its vertebra with both end plates.
     """
 
     side: MassSide
