@@ -26,7 +26,7 @@ def _space(
     disc_mm: float = 4.0,
     gone_mm: np.ndarray | float = 0.0,
     core: float = CORE,
-    noise: float = 15.0,
+    noise: float = 9.0,
     tilt_mm: float = 0.0,
 ) -> Interspace:
     """A disc of 80 HU between two end plates of 1.5 mm; `gone_mm` of bone above and below is soft, too."""
