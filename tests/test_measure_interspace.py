@@ -58,7 +58,7 @@ def _spaces(at: Interspace | None = None, **changes: float) -> Interspaces:
 @pytest.mark.parametrize("tilt_mm", [0.0, 2.5])
 def test_healthy_discs_of_any_height_lose_no_end_plate(disc_mm: float, core: float, tilt_mm: float) -> None:
     known = _spaces(disc_mm=disc_mm, core=core, tilt_mm=tilt_mm)
-    assert max(known.loss(k) or 0.0 for k in range(6)) <= 0.1
+    assert max(known.loss(k) or 0.0 for k in range(6)) <= 0.15
     assert known.loss(3) is not None
 
 
