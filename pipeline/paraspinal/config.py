@@ -861,6 +861,11 @@ class DifferentialConfig(_Section):
     endplate_loss_fraction: float = setting(
         0.25, "share of an interspace's end plates whose loss counts: a Schmorl node takes less", gt=0, lt=1
     )
+    rib_expanded_mm: float = setting(
+        12.5,
+        "ribs wider than this are expanded; no limit is published, real chests here read 8.1 and 9.8",
+        gt=0,
+    )
     spleen_enlarged_ml: float = setting(314.0, "upper limit of a normal spleen", source="PRASS", gt=0)
     spleen_small_ml: float = setting(50.0, "a spleen below this is small", gt=0)
     liver_enlarged_craniocaudal_mm: float = setting(

@@ -24,7 +24,6 @@ NOTHING_SEARCHED = MassSearch(masses=(), explained_away=(), coverage=())
 
 _LATER = {
     "cortical_thinning": "this version does not measure cortices away from a mass",
-    "rib_expansion": "this version does not number the ribs, so that none is measured",
     "endplate_central_depression": "this version does not fit end plates",
     "myocardial_iron": "this version does not outline the myocardium",
     "lymphadenopathy": "this version does not search for lymph nodes",
@@ -52,6 +51,7 @@ def patient_findings(
         _liver_size(patient, c),
         counted("splenic_lesion", patient, "splenic_lesions_count", config=c),
         _effusion(patient, c),
+        graded("rib_expansion", patient, "rib_width_mm", c.rib_expanded_mm, config=c),
         _coarsening(vertebrae, c),
         *_by_density(patient, vertebrae, quality, c),
         *(not_assessed(name, reason) for name, reason in _LATER.items()),

@@ -84,6 +84,9 @@ GATES: Mapping[str, Gate] = {
         noise="raises the limit, which the patient's own clean interspaces set",
         also="two clean interspaces near, or three others, T3 to L5; bodies 60 HU denser than the mass",
     ),
+    "rib_width_mm": Gate(
+        max_slice_mm="erosion_max_slice_mm", also="six of ribs 3 to 10, 30 to 60 mm from the head in view"
+    ),
     "ibsi.*": Gate(also="100 voxels of 2 mm for textures; the whole mass for shapes"),
     "trabecular_hu": Gate(also="0.3 mL, 4 mm inside; contrast medium is noted"),
     "cortical_peak_hu": Gate(

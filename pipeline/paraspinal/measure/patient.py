@@ -11,6 +11,7 @@ from paraspinal.anatomy.morphology import dilate
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MeasureConfig
 from paraspinal.masses.average import robust_sd
+from paraspinal.measure import rib
 from paraspinal.measure.foci import Foci, find_foci
 from paraspinal.measure.native import native_samples, signed_distance_mm
 from paraspinal.measure.scan import measure_scan
@@ -55,9 +56,8 @@ def measure_patient(
     out["aortic_lumen_hu"] = measure_aortic_lumen(volume, anatomy, quality, config=config)
     out["lumen_wall_contrast_hu"] = Measurement.missing(_HU, "this version does not outline the aortic wall")
     out["myocardium_hu"] = Measurement.missing(_HU, "this version does not outline the myocardium")
-    ribs = "this version does not number the ribs, so that none is measured"
-    out["rib_width_mm"] = Measurement.missing("mm", ribs)
-    out["rib_cortex_mm"] = Measurement.missing("mm", ribs)
+    out[rib.KEY] = rib.measure_rib_width(volume, anatomy, quality, config)
+    out["rib_cortex_mm"] = Measurement.missing("mm", "this version does not fit the cortex of ribs")
     return out | measure_scan(quality)
 
 

@@ -41,6 +41,8 @@ class PatientSpec:
         11 (T12 bears none), 12 or 13 (L1 bears short ribs).
     twelfth_rib : float
         Length of rib 12 against the mean.
+    rib_scale : float
+        Thickness and height of ribs 1 to 12 against the mean; marrow that expands doubles it.
     cervical_ribs : tuple of str
         Sides on which C7 bears a rib.
     transition : {"none", "sacralised_L5", "lumbarised_S1"}
@@ -79,6 +81,7 @@ class PatientSpec:
     depth: float = 1.0
     rib_pairs: int = 12
     twelfth_rib: float = 1.0
+    rib_scale: float = 1.0
     cervical_ribs: tuple[PairedSide, ...] = ()
     transition: Transition = "none"
     arms: Arms = "none"

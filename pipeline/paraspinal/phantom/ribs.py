@@ -56,7 +56,7 @@ def plan_ribs(
             sag = rng.normal(0, 2.0)
             if index <= patient.rib_pairs:
                 length = patient.twelfth_rib if index == 12 else 1.0
-                ribs.append(_plan_rib(trunk, index, sign, side, sag, length))
+                ribs.append(_plan_rib(trunk, index, sign, side, sag, length, patient.rib_scale))
     for sign, side in sides:
         if side in patient.cervical_ribs:
             ribs.append(_plan_cervical_rib(trunk, sign, side))
@@ -81,7 +81,7 @@ def _plan_cervical_rib(trunk: TrunkPlan, sign: int, side: BodySide) -> RibPlan:
 
 
 def _plan_rib(
-    trunk: TrunkPlan, index: int, sign: int, side: BodySide, sag: float, length: float = 1.0
+    trunk: TrunkPlan, index: int, sign: int, side: BodySide, sag: float, length: float, scale: float
 ) -> RibPlan:
     vertebra = trunk.spine.vertebra(LEVELS[LEVELS.index("T1") + index - 1])
     s = vertebra.size
@@ -108,6 +108,7 @@ def _plan_rib(
     path[1:] = ndimage.gaussian_filter1d(path, 1.6, axis=0, mode="nearest")[1:]
     radii = np.full(len(path), _RIB_HALF_MM if index > 1 else _RIB_HALF_MM * 1.1)
     radii[:2] *= 1.15
+    radii *= scale
     o = trunk.outline(path[:, 2])
     outward = np.stack([path[:, 0] - o.centre_x, path[:, 1] - o.centre_y, np.zeros(len(path))], axis=1)
     outward[:, 0] /= o.half_width**2
