@@ -91,7 +91,13 @@ def _erosion(
         "pressure_scalloping", measurements, "scalloping_depth_mm", config.scalloping_depth_mm, config=config
     )
     marrow = _breakthrough(measurements, patient, config)
-    return (lytic, smooth, marrow, either("vertebral_erosion", (lytic, smooth, marrow), config=config))
+    told = [f for f in (lytic, smooth) if f.probability is not None]
+    # A hollow is of one kind, so that the doubt whether one was missed counts once.
+    hollow = max(told, key=lambda f: f.probability or 0.0) if len(told) == 2 else None
+    parts = (lytic, smooth, marrow) if hollow is None else (hollow, marrow)
+    erosion = either("vertebral_erosion", parts, config=config)
+    keys = tuple(dict.fromkeys(key for f in (lytic, smooth, marrow) for key in f.measurements))
+    return (lytic, smooth, marrow, erosion.model_copy(update={"measurements": keys}))
 
 
 def _breakthrough(
