@@ -24,6 +24,7 @@ from paraspinal.report.pictures import (
     render_overview_plane,
 )
 from paraspinal.report.planes import Plane
+from paraspinal.report.spine_chart import render_spine_chart, spine_chart_legend
 from paraspinal.report.types import AnalysisLike
 from paraspinal.volume import CTVolume
 
@@ -56,6 +57,22 @@ def overview_pictures(analysis: AnalysisLike) -> list[Picture]:
     """Return the sagittal and the coronal reformat."""
     planes: tuple[OverviewPlane, ...] = ("sagittal", "coronal")
     return [_overview(analysis, plane) for plane in planes]
+
+
+def spine_picture(analysis: AnalysisLike) -> Picture | None:
+    """Return the straightened spine with the densities and the coarseness of its vertebrae, where there are any."""
+    found = analysis.result.anatomy
+    if analysis.anatomy is None or found is None:
+        return None
+    measured = {v.label: v.measurements for v in found.vertebrae}
+    image = render_spine_chart(analysis.volume, analysis.anatomy, measured)
+    if image is None:
+        return None
+    return _picture(
+        image,
+        alt="Straightened sagittal spine; beside every vertebra its trabecular density and its coarsening index.",
+        caption=spine_chart_legend(measured),
+    )
 
 
 def _overview(analysis: AnalysisLike, plane: OverviewPlane) -> Picture:

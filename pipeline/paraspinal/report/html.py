@@ -80,6 +80,7 @@ def _context(analysis: AnalysisLike) -> dict[str, Any]:
             result.series, analysis.quality, analysis.volume.geometry.shape
         ),
         "overview": gallery.overview_pictures(analysis),
+        "spine_picture": gallery.spine_picture(analysis),
         "has_anatomy": analysis.anatomy is not None,
         "legend": [_swatch(mass, result) for mass in result.masses],
         "masses": [_mass_section(analysis, mass) for mass in result.masses],

@@ -33,9 +33,7 @@ def render_straight_spine(volume: CTVolume, anatomy: Anatomy) -> Image.Image:
     if len(line) < 3:
         return Image.new("RGB", (2 * _NAME_PX, _NAME_PX))
     points, forward, left = _frame(line)
-    before, behind = _SAGITTAL_MM
-    offsets = np.arange(-before, behind, _STEP_MM)
-    sagittal = points[:, None] - offsets[None, :, None] * forward[:, None]
+    sagittal = _sagittal(points, forward)
     right_left = np.arange(-_CORONAL_MM[0], _CORONAL_MM[1], _STEP_MM)
     bodies = points + _BODY_DEPTH_MM * forward
     coronal = bodies[:, None] + right_left[None, :, None] * left[:, None]
@@ -45,6 +43,28 @@ def render_straight_spine(volume: CTVolume, anatomy: Anatomy) -> Image.Image:
     image = Image.fromarray(np.concatenate([parts[0], names, parts[1], gap], axis=1))
     _write_names(image, anatomy, points, parts[0].shape[1])
     return image
+
+
+def straight_sagittal(volume: CTVolume, anatomy: Anatomy) -> tuple[Image.Image, dict[str, float]] | None:
+    """Return the sagittal plane along the canal, with outlines, and the row of every vertebra's middle.
+
+    None where the canal was not traced.
+    """
+    line = np.asarray(anatomy.centreline_lps_mm, np.float64).reshape(-1, 3)
+    if len(line) < 3:
+        return None
+    points, forward, _ = _frame(line)
+    rows = {
+        v.label: float(np.linalg.norm(points - np.asarray(v.centroid_lps_mm), axis=1).argmin())
+        for v in anatomy.vertebrae
+    }
+    return Image.fromarray(_plane(volume, anatomy, _sagittal(points, forward))), rows
+
+
+def _sagittal(points: Array, forward: Array) -> Array:
+    before, behind = _SAGITTAL_MM
+    offsets = np.arange(-before, behind, _STEP_MM)
+    return np.asarray(points[:, None] - offsets[None, :, None] * forward[:, None])
 
 
 def _frame(line: Array) -> tuple[Array, Array, Array]:
