@@ -10,17 +10,20 @@ import pytest
 from measure_scene import Inside, Scene, ball, ellipsoid, quality_of
 from paraspinal.anatomy.types import Organ
 from paraspinal.config import MeasureConfig
+from paraspinal.differential.derive_patient import patient_findings
 from paraspinal.measure import measure_aortic_lumen, measure_patient
+from paraspinal.measure.body_surface import body_surface_m2, per_surface
 from paraspinal.measure.native import native_samples
-from paraspinal.result import Measurements
+from paraspinal.result import Measurement, Measurements
+from paraspinal.volume import Acquisition
 
 CONFIG = MeasureConfig()
 SPLEEN = ellipsoid((25.0, 0.0, 0.0), (22.0, 30.0, 38.0))
 LIVER = ellipsoid((-30.0, 0.0, 2.0), (28.0, 36.0, 32.0))
 AORTA = ellipsoid((0.0, 38.0, 0.0), (10.0, 10.0, 1000.0))
 KEYS = """spleen_volume_ml spleen_length_mm splenic_lesions_count splenic_lesion_max_mm liver_volume_ml
-liver_craniocaudal_mm liver_hu effusion_left_ml effusion_right_ml effusion_left_hu effusion_right_hu aortic_lumen_hu
-lumen_wall_contrast_hu myocardium_hu rib_width_mm rib_cortex_mm noise_sd_hu edge_fwhm_mm"""
+liver_ml_per_m2 liver_craniocaudal_mm liver_hu effusion_left_ml effusion_right_ml effusion_left_hu effusion_right_hu
+aortic_lumen_hu lumen_wall_contrast_hu myocardium_hu rib_width_mm rib_cortex_mm noise_sd_hu edge_fwhm_mm"""
 
 
 def _patient(
@@ -171,3 +174,27 @@ def test_an_effusion_that_could_not_be_judged_says_so() -> None:
     m = _patient(structures={}, organs=organs)
     assert m["effusion_left_ml"].status == m["effusion_left_hu"].status == "not_in_view"
     assert "airless lung" in (m["effusion_right_ml"].reason or "")
+
+
+def test_the_liver_is_judged_by_body_surface_where_the_header_tells_it() -> None:
+    small, large = (
+        Acquisition(patient_height_m=height, patient_weight_kg=weight)
+        for height, weight in ((1.5, 45.0), (1.9, 110.0))
+    )
+    assert body_surface_m2(small) == pytest.approx(1.369, abs=0.001)  # √(150 · 45 / 3600)
+    assert body_surface_m2(Acquisition(patient_height_m=1.7)) is None
+    liver = Measurement.measured(1700.0, "mL", type_a=40.0)
+    states = []
+    for who in (small, large, Acquisition()):
+        m = {"liver_volume_ml": liver, "liver_ml_per_m2": per_surface(liver, who)}
+        states.append({f.name: f for f in patient_findings(m, {})}["hepatomegaly"])
+    assert [f.state for f in states] == ["present", "absent", "absent"]
+    assert [f.measurements for f in states] == [("liver_ml_per_m2",)] * 2 + [("liver_volume_ml",)]
+
+
+def test_a_liver_that_is_cut_off_is_a_lower_bound_by_surface_too() -> None:
+    cut = Measurement.measured(900.0, "mL", type_a=20.0, status="lower_bound", reason="cut off")
+    m = per_surface(cut, Acquisition(patient_height_m=1.8, patient_weight_kg=80.0))
+    assert (m.status, m.reason) == ("lower_bound", "cut off")
+    assert m.value == pytest.approx(450.0, abs=1.0)
+    assert per_surface(Measurement.missing("mL", "not found"), Acquisition()).reason == "not found"

@@ -871,6 +871,9 @@ class DifferentialConfig(_Section):
     liver_enlarged_craniocaudal_mm: float = setting(
         160.0, "upper limit of a normal liver", source="JASPER", gt=0
     )
+    liver_enlarged_ml_per_m2: float = setting(
+        920.0, "mild hepatomegaly begins here, by body surface", source="LINGU", gt=0
+    )
     liver_enlarged_ml: float = setting(
         2010.0, "the same by volume: mean and 2 SD, body size not known", source="LINGU", gt=0
     )

@@ -118,7 +118,15 @@ def _small_spleen(patient: Measurements, config: DifferentialConfig) -> Finding:
 
 
 def _liver_size(patient: Measurements, config: DifferentialConfig) -> Finding:
-    """Judge by volume; by craniocaudal extent only without one, since it spans both lobes and reads long."""
+    """Judge by volume per body surface, without height and weight by volume, without one by craniocaudal extent.
+
+    The extent spans both lobes and reads long.
+    """
+    by_surface = graded(
+        "hepatomegaly", patient, "liver_ml_per_m2", config.liver_enlarged_ml_per_m2, config=config
+    )
+    if by_surface.state != "not_assessed":
+        return by_surface
     volume = graded("hepatomegaly", patient, "liver_volume_ml", config.liver_enlarged_ml, config=config)
     measured = patient.get("liver_volume_ml")
     if volume.state != "not_assessed" or (measured is not None and measured.value is not None):

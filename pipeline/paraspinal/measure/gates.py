@@ -100,7 +100,7 @@ GATES: Mapping[str, Gate] = {
         fwhm_known=True,
         noise="the detection limit follows",
     ),
-    "spleen_volume_ml, spleen_length_mm, liver_volume_ml, liver_craniocaudal_mm": Gate(
+    "spleen_volume_ml, spleen_length_mm, liver_volume_ml, liver_ml_per_m2, liver_craniocaudal_mm": Gate(
         also="the organ, told from its neighbours; `lower_bound` where it is cut"
     ),
     "effusion_*_ml, effusion_*_hu": Gate(

@@ -62,9 +62,11 @@ class Interspace:
         above, below = (0.5 * (soft_hu + core) for core in self.core_hu)
         step = np.arange(len(_ALONG_MM))
         near = np.abs(_ALONG_MM) <= _DISC_MM
-        darkest = np.where(near, self.profiles, np.inf).argmin(axis=-1)[..., None]
-        upper = (self.profiles >= above) & (step >= darkest)
-        lower = (self.profiles >= below) & (step <= darkest)
+        # Where a disc is hardly darker than the bodies a single noisy step would end it.
+        hu = ndimage.correlate1d(self.profiles, _AVERAGE, axis=-1, mode="nearest")
+        darkest = np.where(near, hu, np.inf).argmin(axis=-1)[..., None]
+        upper = (hu >= above) & (step >= darkest)
+        lower = (hu >= below) & (step <= darkest)
         top = np.where(upper.any(-1), upper.argmax(-1), len(step))
         bottom = np.where(lower.any(-1), len(step) - 1 - lower[..., ::-1].argmax(-1), -1)
         return np.asarray(np.maximum(top - bottom - 1, 0) * _STEP_MM, np.float32)

@@ -12,6 +12,7 @@ from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MeasureConfig
 from paraspinal.masses.average import robust_sd
 from paraspinal.measure import rib
+from paraspinal.measure.body_surface import UNIT, per_surface
 from paraspinal.measure.foci import Foci, find_foci
 from paraspinal.measure.native import native_samples, signed_distance_mm
 from paraspinal.measure.scan import measure_scan
@@ -314,13 +315,20 @@ def _arterial_possible(
 
 
 def _liver(volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, config: MeasureConfig) -> Measurements:
-    units = {"liver_volume_ml": "mL", "liver_craniocaudal_mm": "mm", "liver_hu": _HU}
+    units = {
+        "liver_volume_ml": "mL",
+        "liver_ml_per_m2": UNIT,
+        "liver_craniocaudal_mm": "mm",
+        "liver_hu": _HU,
+    }
     mask, missing = _organ(anatomy, "liver", "mL")
     if missing is not None:
         return _without_organ(anatomy, "liver", units)
     height = np.count_nonzero(mask.any(axis=(1, 2))) * anatomy.geometry.spacing_mm[0]
+    size = _volume(anatomy, "liver", mask)
     return {
-        "liver_volume_ml": _volume(anatomy, "liver", mask),
+        "liver_volume_ml": size,
+        "liver_ml_per_m2": per_surface(size, volume.acquisition),
         "liver_craniocaudal_mm": _length(anatomy, "liver", height),
         "liver_hu": _density(volume, anatomy, mask, quality, config.organ_depth_mm),
     }

@@ -19,14 +19,14 @@ Record = dict[str, Any]
 DEFECT_MM = 3.0
 """Depth from which a hollow must be found (design/measurements.md), and from which a finding is stated."""
 _KEYS = {"lytic": "lytic_depth_mm", "scalloping": "scalloping_depth_mm"}
-_KINDS: tuple[BoneEffect, ...] = ("none", "lytic", "scalloping")
+_KINDS: tuple[BoneEffect, ...] = ("none", "lytic", "scalloping", "breakthrough")
 _DIAMETER_MM = (22.0, 50.0)
-_OVERLAP_MM = {"none": (2.0, 5.0), "lytic": (4.0, 9.0), "scalloping": (4.0, 9.0)}
+_OVERLAP_MM = {"none": (2.0, 5.0), "lytic": (4.0, 9.0), "scalloping": (4.0, 9.0), "breakthrough": (2.0, 5.0)}
 _DEPTHS_MM = ((3.0, 5.0), (5.0, 20.0))
 
 
 def draw_bone_masses(rng: np.random.Generator, levels: Sequence[str]) -> tuple[MassSpec, ...]:
-    """Draw one mass or a pair that leaves bone alone, destroys it, or presses a hollow into it, a third each."""
+    """Draw a mass or a pair that leaves bone alone, destroys or hollows it, or takes its cortex, a quarter each."""
     kind = _KINDS[int(rng.integers(len(_KINDS)))]
     drawn = draw_masses(rng, levels, diameter_mm=_DIAMETER_MM)
     return tuple(
@@ -38,10 +38,13 @@ def draw_bone_masses(rng: np.random.Generator, levels: Sequence[str]) -> tuple[M
 def score_bone(truth: Mapping[str, Any], measured: Measurements) -> Record:
     """Return what is known of the bone beside a mass, and the depth that was read per kind (None: none seen)."""
     read = {kind: measured[key] for kind, key in _KEYS.items() if key in measured}
+    lost = measured.get("breakthrough_fraction")
     return {
         "kind": truth["spec"]["bone"],
         "depth_mm": float(truth["bone_depth_mm"]),
         "assessed": bool(read) and all(m.status != "not_assessed" for m in read.values()),
+        "lost_fraction": None if lost is None else lost.value,
+        "lost_assessed": lost is not None and lost.status != "not_assessed",
         "read_mm": {kind: m.value for kind, m in read.items()},
     }
 
@@ -50,7 +53,7 @@ def bone_table(rows: Sequence[Record]) -> str:
     """Return the table of defects found and of false ones, of rows whose mass was found."""
     found = [row["bone"] for row in rows if "bone" in row]
     told = [b for b in found if b["assessed"]]
-    if not any(b["kind"] != "none" for b in told):
+    if not any(b["kind"] in _KEYS for b in told):
         return ""
     lines = [
         f"Bone beside a mass that was found: assessed {len(told)} of {len(found)}.",
@@ -65,16 +68,25 @@ def bone_table(rows: Sequence[Record]) -> str:
             own = [b for b in told if b["kind"] == kind and low <= b["depth_mm"] < high]
             if own:
                 lines.append(f"| {kind}, {name} | {_found(own)} |")
-    every = [b for b in told if b["kind"] != "none" and b["depth_mm"] >= DEFECT_MM]
+    every = [b for b in told if b["kind"] in _KEYS and b["depth_mm"] >= DEFECT_MM]
     lines.append(f"| both kinds, {DEFECT_MM:g} mm and more | {_found(every)} |")
-    clean = [b for b in told if b["kind"] == "none"]
+    clean = [b for b in told if b["kind"] not in _KEYS]
     false = sum(_deepest(b) is not None for b in clean)
     deep = sum((_deepest(b) or 0.0) >= DEFECT_MM for b in clean)
     lines += [
         "",
-        f"Where bone is left alone: a hollow is read at {share(false, len(clean))},"
+        f"Where bone keeps its form: a hollow is read at {share(false, len(clean))},"
         f" one of {DEFECT_MM:g} mm and more at {share(deep, len(clean))}.",
     ]
+    judged = [b for b in found if b.get("lost_assessed")]
+    bare, kept = ([b for b in judged if b["kind"] == kind] for kind in ("breakthrough", "none"))
+    if bare:
+        seen, wrong = (sum(b["lost_fraction"] is not None for b in group) for group in (bare, kept))
+        lines += [
+            "",
+            f"Cortex that is gone from bone that keeps its form: read at {share(seen, len(bare))};"
+            f" at masses that leave bone alone at {share(wrong, len(kept))}.",
+        ]
     return "\n".join(lines)
 
 
