@@ -1,11 +1,12 @@
 """Measurement records from native voxels."""
 
+from paraspinal.measure.blood_pool import measure_aortic_lumen
 from paraspinal.measure.bones import Bones, survey_bones
 from paraspinal.measure.erosion import CleanWalls
 from paraspinal.measure.interpolated import mark_patient
 from paraspinal.measure.lumens import read_lumens
 from paraspinal.measure.mass import measure_mass
-from paraspinal.measure.patient import measure_aortic_lumen, measure_patient
+from paraspinal.measure.patient import measure_patient
 from paraspinal.measure.scan import measure_scan
 from paraspinal.measure.vertebra import measure_vertebrae
 

@@ -9,8 +9,8 @@ from scipy import ndimage
 
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MeasureConfig
+from paraspinal.measure.blood_pool import measure_aortic_lumen
 from paraspinal.measure.native import signed_distance_mm
-from paraspinal.measure.patient import measure_aortic_lumen
 from paraspinal.quality.types import LumenReadings
 from paraspinal.volume import BoolArray, CTVolume, FloatArray, Region, Spacing
 

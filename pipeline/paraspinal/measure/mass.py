@@ -8,6 +8,7 @@ from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MeasureConfig
 from paraspinal.masses.types import Mass
 from paraspinal.measure.attenuation import measure_attenuation
+from paraspinal.measure.blood_pool import measure_aortic_lumen
 from paraspinal.measure.bone_defect import measure_bone_defect
 from paraspinal.measure.bones import Bones, survey_bones
 from paraspinal.measure.bridging import measure_bridging
@@ -21,7 +22,6 @@ from paraspinal.measure.foramen_widening import measure_foramina
 from paraspinal.measure.interpolated import as_interpolated, touches
 from paraspinal.measure.margin import measure_margin
 from paraspinal.measure.outline import unclear_border
-from paraspinal.measure.patient import measure_aortic_lumen
 from paraspinal.measure.pattern import measure_pattern
 from paraspinal.measure.size import measure_size, mesh_of
 from paraspinal.measure.texture import measure_ibsi
