@@ -15,8 +15,10 @@ from paraspinal.cli.main import run
 from paraspinal.errors import UsageError
 from paraspinal.phantom import PhantomSpec, preset
 from paraspinal.phantom.presets import fast
+from paraspinal.result import Finding, Measurement
 from paraspinal.validation import Case, run_case, run_suite, suite_cases, summarise
 from paraspinal.validation.draw import draw_masses
+from paraspinal.validation.patient import patient_table, score_patient
 from paraspinal.validation.run import code_digest
 from paraspinal.validation.score import score_masses
 from paraspinal.validation.series import find_series
@@ -220,3 +222,31 @@ def test_the_table_is_put_into_a_page_twice_without_growing(
     assert run(line) == 0
     assert (tmp_path / "page.md").read_text() == first
     assert "seed 0, 1 cases" in first
+
+
+def test_a_whole_body_is_compared_with_its_truth() -> None:
+    truth = {
+        "measurements": {"spleen_volume_ml": 200.0, "liver_hu": 55.0},
+        "vertebrae": {"T9": {"trabecular_hu": 150.0}, "T10": {"trabecular_hu": 150.0}},
+        "findings": {"splenomegaly": False, "trabecular_coarsening": True},
+    }
+    measured = {"spleen_volume_ml": Measurement.measured(220.0, "mL", type_a=5.0)}
+    bone = {"T9": {"trabecular_hu": Measurement.measured(152.0, "[hnsf'U]", type_a=2.0)}}
+    found = [
+        Finding(name="splenomegaly", kind="boolean", state="present", probability=0.9),
+        Finding(name="trabecular_coarsening", kind="boolean", state="not_assessed", reason="thick"),
+    ]
+    scored = score_patient(truth, measured, bone, found)
+    text = patient_table([{"patient": scored}, {"patient": scored}])
+    assert "| spleen_volume_ml (%) | 2 | 2 | +10.00 | 0.00 | +10.00 | 0/2 = 0%" in text
+    assert "| liver_hu | 2 | 0 | – | – | – | – |" in text
+    assert "| trabecular_hu | 4 | 2 | +2.00" in text
+    assert "| splenomegaly | 2 of 2 | – | 0/2 = 0%" in text
+    assert "| trabecular_coarsening | 0 of 2 |" in text
+
+
+def test_bodies_of_the_patient_suite_vary() -> None:
+    specs = [case.spec for case in suite_cases("patient", count=24)]
+    assert all(spec is not None and spec.kvp == 120 for spec in specs)
+    assert 0.1 < np.mean([spec.bone.strut_spacing_mm > 0 for spec in specs if spec is not None]) < 0.6
+    assert any("spleen" in spec.patient.missing for spec in specs if spec is not None)

@@ -16,7 +16,7 @@ _BEGIN, _END = "<!-- validate: {name} begin -->", "<!-- validate: {name} end -->
 
 def validate_command(
     suite: Annotated[
-        str, typer.Argument(metavar="SUITE", help="phantom, hybrid, bone or untouched.", show_default=True)
+        str, typer.Argument(metavar="SUITE", help="phantom, hybrid, bone, patient or untouched.", show_default=True)
     ] = "phantom",
     count: Annotated[
         int | None, typer.Option("--count", "-n", min=1, help="Cases; the suite's own number without it.")
@@ -52,16 +52,18 @@ def validate_command(
 
     phantom: random synthetic bodies with masses of 10 to 90 mm. hybrid: known masses of 15 to 80 mm put into the real
     series under --data. bone: the same, in series with thin slices, where masses destroy or hollow out vertebrae.
+    patient: random synthetic bodies with signs of marrow, spleen, liver, blood and fluid, each compared with the truth.
     untouched: those series as they are, where every candidate is one too many.
 
     Cases that FOLDER holds already are not run again, so an interrupted run goes on where it stopped.
     """
     from paraspinal import __version__
-    from paraspinal.validation import run_suite, suite_cases, summarise
+    from paraspinal.validation import SUITES, run_suite, suite_cases, summarise
     from paraspinal.validation.series import find_series
 
     folder = data or (Path(os.environ["PARASPINAL_DATA"]) if "PARASPINAL_DATA" in os.environ else None)
-    series = find_series(folder) if folder is not None and suite != "phantom" else ()
+    real = suite in SUITES and SUITES[suite].real
+    series = find_series(folder) if folder is not None and real else ()
     cases = suite_cases(suite, count=count, seed=seed, series=series)
     place = (out or Path("validation-out")) / f"{suite}-{seed}"
     records = run_suite(

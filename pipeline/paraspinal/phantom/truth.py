@@ -12,6 +12,7 @@ from scipy import ndimage
 from paraspinal.phantom.deform import Warp
 from paraspinal.phantom.labels import vertebra_number
 from paraspinal.phantom.lesions import MassPlan
+from paraspinal.phantom.patient_truth import patient_truth
 from paraspinal.phantom.spec import PhantomSpec
 from paraspinal.phantom.spine import SpinePlan
 from paraspinal.phantom.vertebral_column import CANAL_TOP_MM
@@ -39,11 +40,13 @@ def describe(
     heights = g.origin_lps_mm[2] + np.arange(g.shape[0])[::-1] * g.spacing_mm[0]
     heights = heights[(heights > spine.canal_end_mm) & (heights < CANAL_TOP_MM)]
     canal = _seen(np.column_stack([spine.canal_xy(heights), heights]), warp)
+    vertebrae, organs = _vertebrae(spine, z_low, z_high, warp), _organs(labels, volume.padding)
+    whole = [v["label"] for v in vertebrae if not v["truncated"]]
     return {
         "research_use_only": "Synthetic data; no patient.",
         "spec": spec.to_json(),
         "masses": [_mass(m, spine, mass_map, spec) for m in masses],
-        "vertebrae": _vertebrae(spine, z_low, z_high, warp),
+        "vertebrae": vertebrae,
         "canal": {
             "centreline_lps_mm": [
                 [round(float(x), 2), round(float(y), 2), round(float(z), 2)] for x, y, z in canal
@@ -54,7 +57,8 @@ def describe(
             "cervical_ribs": list(spec.patient.cervical_ribs),
             "transition": spec.patient.transition,
         },
-        "organs": _organs(labels, volume.padding),
+        "organs": organs,
+        "patient": patient_truth(spec, organs=organs, levels=whole),
         "noise_hu": spec.noise_hu,
         "trabecular_hu": spec.bone.trabecular_hu if spec.bone.strut_spacing_mm <= 0 else None,
         "strut_spacing_mm": spec.bone.strut_spacing_mm or None,

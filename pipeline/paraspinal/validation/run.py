@@ -21,12 +21,14 @@ from paraspinal.analysis.stages import Survey, measure_all, survey
 from paraspinal.anatomy import segment_anatomy
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import Config, load_config
+from paraspinal.differential import patient_findings
 from paraspinal.errors import ParaspinalError, UsageError
 from paraspinal.loading import load_series
 from paraspinal.phantom import insert_masses, make_phantom
 from paraspinal.quality.types import ScanQuality
 from paraspinal.validation.bone import draw_bone_masses
 from paraspinal.validation.draw import draw_masses
+from paraspinal.validation.patient import score_patient
 from paraspinal.validation.score import Record, score_masses
 from paraspinal.validation.suites import Case
 from paraspinal.validation.surroundings import surroundings
@@ -122,12 +124,35 @@ def run_case(case: Case) -> Record:
         "outcome": "",
     }
     try:
-        volume, labels, truth = _scan_of(case)
-        record |= _analysed(volume, labels, truth)
+        if case.kind == "patient":
+            record |= _whole_body(case)
+        else:
+            record |= _analysed(*_scan_of(case))
     except ParaspinalError as error:
         record["error"] = error.code
     record["seconds"] = round(time.perf_counter() - begin, 2)
     return record
+
+
+def _whole_body(case: Case) -> Record:
+    """Make a body, measure it, derive the patient's findings, and compare both with what is true of it."""
+    assert case.spec is not None
+    made = make_phantom(case.spec)
+    config = load_config("default")
+    scan = survey(made.volume, config, StageClock(None))
+    measured = measure_all(scan, config)
+    findings = patient_findings(
+        measured.patient, measured.vertebrae, scan.search, quality=scan.quality, config=config.differential
+    )
+    outcome, reason = _outcome(scan, config)
+    scored = score_patient(made.truth["patient"], measured.patient, measured.vertebrae, findings)
+    return {
+        "patient": scored,
+        "outcome": outcome,
+        "reason": reason,
+        "noise_hu": case.spec.noise_hu,
+        "slice_mm": case.spec.spacing_mm[0],
+    }
 
 
 def _scan_of(case: Case) -> tuple[CTVolume, LabelMap, list[dict[str, Any]]]:

@@ -14,8 +14,9 @@ from paraspinal.phantom import MassSpec, PhantomSpec, Wish, random_spec
 from paraspinal.phantom.levels import LEVELS
 from paraspinal.phantom.spine import plan_spine
 from paraspinal.validation.draw import draw_masses
+from paraspinal.validation.draw_patient import draw_patient
 
-Kind = Literal["phantom", "hybrid", "bone", "untouched"]
+Kind = Literal["phantom", "hybrid", "bone", "patient", "untouched"]
 
 _LEVELS = LEVELS[LEVELS.index("T3") : LEVELS.index("L2") + 1]
 _ROOM_MM = 25.0
@@ -35,6 +36,9 @@ SUITES: Mapping[str, Suite] = {
     "phantom": Suite("random synthetic bodies with one or two masses of 10 to 90 mm (column P)", 150, False),
     "hybrid": Suite("known masses of 15 to 80 mm in real series (column H)", 60, True),
     "bone": Suite("masses in thin-sliced real series that leave bone alone or hollow it out", 60, True),
+    "patient": Suite(
+        "random synthetic bodies with random signs of marrow, spleen, liver and fluid", 60, False
+    ),
     "untouched": Suite("the real series as they are: what is found there is no mass of ours", 0, True),
 }
 
@@ -84,6 +88,9 @@ def suite_cases(
     number = suite.count if count is None else count
     if name == "phantom":
         return tuple(_body(k, seed) for k in range(number))
+    if name == "patient":
+        seeds = range(1000 * seed, 1000 * seed + number)
+        return tuple(Case(f"patient {k}", "patient", k, spec=draw_patient(k)) for k in seeds)
     if name == "untouched":
         return tuple(Case(f"untouched {path.name}", "untouched", seed, series=path) for path in series)
     return tuple(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from paraspinal.validation.bone import bone_table
+from paraspinal.validation.patient import patient_table
 from paraspinal.validation.score import HIT_IOU, QUANTITIES, Record
 from paraspinal.validation.wilson import share
 
@@ -27,7 +28,9 @@ def summarise(records: Sequence[Record]) -> str:
     if whole:
         parts += [_detection(whole), _froc(records), _agreement(whole), bone_table(whole), _levels(whole)]
         parts.append(_missed(whole))
-    parts.append(_others(records))
+    parts.append(patient_table(records))
+    if any("patient" not in r for r in records):
+        parts.append(_others(records))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -1,0 +1,46 @@
+"""Random bodies with random signs of the diseases that EMH keeps company with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from paraspinal.phantom import Foci, PhantomSpec, Wish, random_spec
+
+_SLICES_MM = (1.0, 1.25, 1.5, 2.0, 2.5)
+_LESION_HU = -30.0
+
+
+def draw_patient(seed: int) -> PhantomSpec:
+    """Return a chest and upper abdomen with signs drawn one by one, each of them independent of the others."""
+    rng = np.random.default_rng([seed, 17])
+    wish = Wish(
+        region="chest_abdomen",
+        phase="unenhanced" if rng.uniform() < 0.7 else "portal",
+        matrix=320,
+        slice_mm=float(rng.choice(_SLICES_MM)),
+        noise_hu=float(rng.uniform(8.0, 25.0)),
+        effusion=bool(rng.uniform() < 0.4),
+        spleen=("absent", "small", "normal", "large", "huge")[int(rng.integers(5))],
+        cut_field=False,
+    )
+    spec = replace(random_spec(seed, wish), kvp=120)
+    return _bone(_spleen(spec, rng), rng)
+
+
+def _spleen(spec: PhantomSpec, rng: np.random.Generator) -> PhantomSpec:
+    """Half of the enlarged spleens hold lesions of 10 to 30 mm."""
+    draw, diameter = rng.uniform(), float(rng.uniform(10.0, 30.0))
+    if draw > 0.5 or spec.organs.spleen_scale < 1.5:
+        return spec
+    lesion = Foci(count=int(rng.integers(1, 3)), diameter_mm=round(diameter, 1), hu_delta=_LESION_HU)
+    return replace(spec, organs=replace(spec.organs, spleen_lesion=lesion))
+
+
+def _bone(spec: PhantomSpec, rng: np.random.Generator) -> PhantomSpec:
+    """A third of the bodies has coarse trabeculae."""
+    draw, spacing = rng.uniform(), float(rng.uniform(2.0, 4.0))
+    if draw > 1.0 / 3.0:
+        return spec
+    return replace(spec, bone=replace(spec.bone, strut_spacing_mm=round(spacing, 2)))
