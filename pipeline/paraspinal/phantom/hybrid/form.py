@@ -16,7 +16,8 @@ from paraspinal.phantom.tissue import FAT_HU
 Field = npt.NDArray[np.float32]
 _RIM_MM = 3.0
 _ROOM_MM = 3.0  # foci keep this distance from the surface
-_CORTEX_MM = 1.2  # of the floor of a hollow that a mass pressed into bone (engineering default)
+SHELL_MM = 1.2
+"""Thickness of the cortex of a hollow that a mass pressed into bone (engineering default)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def make_form(
             ball = np.sqrt((out - centre[0]) ** 2 + (ahead - centre[1]) ** 2 + (up - centre[2]) ** 2) - radius
             inside += np.float32(delta) * np.clip(0.5 - ball / 0.5, 0.0, 1.0)
     step = [s / n for s, n in zip(spacing_mm, fine, strict=True)]
-    around = np.clip(0.5 - (d - _CORTEX_MM) / width, 0.0, 1.0) - share
+    around = np.clip(0.5 - (d - SHELL_MM) / width, 0.0, 1.0) - share
     amount, weighted, shell = (
         _averaged(_blurred(f, step, fwhm_mm, slice_mm), fine) for f in (share, share * inside, around)
     )

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from paraspinal.anatomy.types import Anatomy
+from paraspinal.phantom.hybrid.cortex import inside_bone_mm
 from paraspinal.phantom.hybrid.form import Form
 from paraspinal.phantom.hybrid.site import Site
 from paraspinal.phantom.spec import MassSpec
-from paraspinal.volume import BoolArray, CTVolume
+from paraspinal.volume import BoolArray, CTVolume, Spacing
 
 Field = npt.NDArray[np.float32]
 
@@ -56,7 +57,9 @@ def describe_mass(
         "centroid_lps_mm": [round(float(c), 2) for c in centre],
         "craniocaudal_mm": round(abs(float(ends[1][2] - ends[0][2])) + g.spacing_mm[0], 2),
         "key_slice": int(start[0] + np.bincount(found[:, 0]).argmax()),
-        "bone_depth_mm": _bone_depth(share, site) if spec.bone in ("lytic", "scalloping") else 0.0,
+        "bone_depth_mm": _bone_depth(share, site, g.spacing_mm)
+        if spec.bone in ("lytic", "scalloping")
+        else 0.0,
         "noise_sd_hu": round(noise_sd, 2),
         "cut": cut,
         "foci": {
@@ -71,10 +74,10 @@ def describe_mass(
     }
 
 
-def _bone_depth(share: Field, site: Site) -> float:
-    """Return how deep (mm) the mass reaches into what was vertebral body or disc."""
+def _bone_depth(share: Field, site: Site, spacing_mm: Spacing) -> float:
+    """Return how deep (mm) the mass reaches into what was vertebral body or disc, by its border on native voxels."""
     taken = (share > 0.5) & (site.column > 0.5)
-    return round(float(site.column_depth_mm[taken].max()), 2) if taken.any() else 0.0
+    return round(float(inside_bone_mm(site, spacing_mm)[taken].max()), 2) if taken.any() else 0.0
 
 
 def _arc_length(site: Site, anatomy: Anatomy, spec: MassSpec) -> Field:
