@@ -25,11 +25,12 @@ from paraspinal.analysis.types import Analysis
 from paraspinal.anatomy.given.segmenters import check_segmenter, parse_segmenter, run_segmenter
 from paraspinal.config import Config, load_config
 from paraspinal.loading import LoadedSeries
-from paraspinal.result import AnalysisResult, Provenance
+from paraspinal.loading.opening import Source
+from paraspinal.result import AnalysisResult, Finding, Provenance
 
 
 def analyze(
-    path: str | Path,
+    path: str | Path | Source,
     *,
     series: str | None = None,
     config: Config | str | Path | None = None,
@@ -41,14 +42,16 @@ def analyze(
     mass_mask: str | Path | None = None,
     reject_masses: Sequence[int] = (),
     overrides: Sequence[str] = (),
+    context: str | Path | Mapping[str, object] | None = None,
     progress: Progress | None = None,
 ) -> Analysis:
     """Analyse one CT series.
 
     Parameters
     ----------
-    path : str or Path
-        A folder, one DICOM file of a series, a DICOMDIR, a zip, or a NIfTI, NRRD or MetaImage file.
+    path : str, Path or Source
+        A folder, one DICOM file of a series, a DICOMDIR, a zip, or a NIfTI, NRRD or MetaImage file; or a source that
+        was opened.
     series : str, optional
         Series Instance UID, the first digits of its digest, or the series number; without it the best axial
         chest or abdomen CT is taken and the result says why.
@@ -74,6 +77,9 @@ def analyze(
     overrides : sequence of str
         Findings that the user states, such as ``"2:calcification=absent"`` or ``"nf1=present"``; what follows from
         them is judged again. All three are on record in ``result.corrections``.
+    context : str, Path or mapping, optional
+        Clinical context: a JSON or TOML file, or a table such as ``{"age": 44, "known_anemia": True}``. The
+        differential from imaging stays as it is; that with context stands beside it.
     progress : callable, optional
         Called with the name of every stage as it begins, and of longer steps within one.
 
@@ -90,7 +96,8 @@ def analyze(
         If the configuration or the model is not valid.
     UsageError
         If masks or outlines cannot be taken or do not fit the CT, TotalSegmentator is not installed, the levels that
-        were set contradict each other or lie outside the scan, or a mass or finding that is corrected does not exist.
+        were set contradict each other or lie outside the scan, a mass or finding that is corrected does not exist,
+        or the context cannot be read.
     AnalysisError
         If a stage fails on an accepted input, or computes no finite number.
     """
@@ -103,10 +110,11 @@ def analyze(
     segmenter = parse_segmenter(anatomy, names=anatomy_names)
     masks = check_segmenter(segmenter)
     corrections = read_corrections(mass_mask=mass_mask, reject_masses=reject_masses, overrides=overrides)
+    known = () if context is None else differential.read_context(context)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     clock = StageClock(progress)
     with clock.stage("loading"):
-        loaded = loading.load_series(Path(path), series=series, config=settings.loading, progress=clock.step)
+        loaded = loading.load_series(path, series=series, config=settings.loading, progress=clock.step)
     doubt = None if settings.outcome.trust_orientation else orientation_doubt(loaded.loading)
     if segmenter.kind == "totalsegmentator" and doubt is None:
         with clock.stage("totalsegmentator"):
@@ -124,10 +132,10 @@ def analyze(
     with clock.stage("measurements"):
         measured = measure_all(scan, settings)
     with clock.stage("differential"):
-        judged = judge(scan, measured, model, settings, overrides=corrections.overrides)
+        judged = judge(scan, measured, model, settings, overrides=corrections.overrides, context=known)
     provenance = _provenance(settings, model, loaded, started, clock)
     with finite_stage("assembly"):
-        result = _result(loaded, scan, measured, judged, settings, provenance)
+        result = _result(loaded, scan, measured, judged, settings, provenance, known)
     if identifiers:
         result = with_identifiers(result, scan.volume, series_uid=loaded.uid)
     return Analysis(
@@ -163,6 +171,7 @@ def _result(
     judged: Judged,
     config: Config,
     provenance: Provenance,
+    context: tuple[Finding, ...],
 ) -> AnalysisResult:
     """Put the result together; its last part, what could not be assessed, is told from the rest."""
     outcome, reason = decide_outcome(
@@ -186,6 +195,8 @@ def _result(
         measurements=measured.patient,
         findings=judged.findings,
         differential=judged.differential,
+        differential_with_context=judged.with_context,
+        context=context,
         corrections=(*scan.corrections, *judged.corrections),
     )
     sentences = not_assessed_sentences(result, config=config, notes=scan.notes)

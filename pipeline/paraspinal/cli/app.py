@@ -53,6 +53,14 @@ if importlib.util.find_spec("paraspinal.cli.validate"):
     from paraspinal.cli.validate import validate_command
 
     app.command("validate")(validate_command)
+if importlib.util.find_spec("paraspinal.archive"):
+    from paraspinal.cli.batch import batch_command
+    from paraspinal.cli.index import index_command
+    from paraspinal.cli.select import select_command
+
+    app.command("index")(index_command)
+    app.command("select")(select_command)
+    app.command("batch")(batch_command)
 
 
 @app.command("version")

@@ -111,7 +111,7 @@ def inspect_source(
     others = [c for c in found.candidates if all(c is not m for m in meant)]
     return Inspection(
         source=source.kind,
-        series=tuple(_row(c, config, taken=c is taken) for c in (*meant, *others)),
+        series=tuple(series_row(c, config, taken=c is taken) for c in (*meant, *others)),
         refusal=None if refusal is None else refusal.code,
         message=None if refusal is None else f"{refusal.message} {refusal.remedy}",
         notes=(*source.notes, *found.scan.notes()),
@@ -140,7 +140,8 @@ def _name(candidate: Candidate, config: LoadingConfig) -> str:
         return ""
 
 
-def _row(candidate: Candidate, config: LoadingConfig, *, taken: bool) -> SeriesRow:
+def series_row(candidate: Candidate, config: LoadingConfig, *, taken: bool = False) -> SeriesRow:
+    """Return what the headers say of one series."""
     header = candidate.stack.header
     acquired = header.acquisition
     error = candidate.refusal or candidate.defect

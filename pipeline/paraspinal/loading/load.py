@@ -20,7 +20,7 @@ from paraspinal.loading.decode import Decoded, decode_stack
 from paraspinal.loading.doubles import pixel_digests
 from paraspinal.loading.grid_input import load_grid
 from paraspinal.loading.layout import Layout
-from paraspinal.loading.opening import GRID_KINDS, open_source
+from paraspinal.loading.opening import GRID_KINDS, Source, open_source
 from paraspinal.loading.regrid import regrid
 from paraspinal.loading.report import acquisition_of, canonical_slices, check_values, series_notes
 from paraspinal.loading.sanity import check_orientation
@@ -41,7 +41,7 @@ _DAMAGE = frozenset({"truncated_pixel_data", "pixel_data_mismatch", "undecodable
 
 
 def load_series(
-    path: Path | str,
+    path: Path | str | Source,
     *,
     series: str | None = None,
     config: LoadingConfig = LoadingConfig(),  # noqa: B008  (frozen)
@@ -51,9 +51,9 @@ def load_series(
 
     Parameters
     ----------
-    path : Path or str
+    path : Path, str or Source
         A folder (searched through), one DICOM file (the rest of its series is found beside it), a DICOMDIR, a zip,
-        or a NIfTI, NRRD or MetaImage file. What a file is, is told from its content.
+        or a NIfTI, NRRD or MetaImage file. What a file is, is told from its content. Or a source that was opened.
     series : str, optional
         Series Instance UID, series number, or first digits of the UID's digest; without it the best axial chest
         or abdomen CT is taken, and ``loading.chosen_because`` says why.
@@ -75,7 +75,7 @@ def load_series(
         If `series` names no series of the input, or several.
     """
     tell = progress if progress is not None else _silent
-    source = open_source(Path(path), config=config)
+    source = open_source(Path(path), config=config) if isinstance(path, str | Path) else path
     if source.kind in GRID_KINDS:
         tell(f"reading {source.kind}")
         return _with_orientation(load_grid(source, config=config), source.notes, config)

@@ -68,7 +68,7 @@ def scan_files(
     unreadable: list[tuple[str, str]] = []
     other: list[FileKind] = []
     warned = 0
-    for file, found in zip(files, _outcomes(files, config, catalogue), strict=True):
+    for file, found in zip(files, look_at_files(files, config=config, catalogue=catalogue), strict=True):
         if isinstance(found, str):
             unreadable.append((shown(file.name), found))
             continue
@@ -80,10 +80,16 @@ def scan_files(
     return Scan(tuple(entries), tuple(unreadable), tuple(other), warned)
 
 
-def _outcomes(
-    files: Sequence[SourceFile], config: LoadingConfig, catalogue: Catalogue | None
+def look_at_files(
+    files: Sequence[SourceFile], *, config: LoadingConfig, catalogue: Catalogue | None = None
 ) -> list[Known | str]:
-    """Return what each file is, or why it cannot be read: that is not remembered, as limits and disks may change."""
+    """Return what each file is, or why it cannot be read: that is not remembered, as limits and disks may change.
+
+    Raises
+    ------
+    UsageError
+        If the catalogue is damaged or locked.
+    """
     if catalogue is None:
         return [_look_at(file, config) for file in files]
     limit = int(config.max_file_mib * _MIB)

@@ -1,0 +1,219 @@
+"""The ledger of a batch: what became of every case, in a SQLite file that survives whatever ends the batch.
+
+A case is done when its result was made from the same input, with the same configuration, software and model, and is
+whole. Nothing here names a person or a place: cases are keyed digests.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from paraspinal.archive.job import Report
+from paraspinal.errors import OutputError
+
+# "PSLG" in ASCII: PRAGMA application_id tells our files from those of other programs.
+_APPLICATION_ID = 0x50534C47
+_BUSY_SECONDS = 30.0
+_CHUNK = 500
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS cases (id TEXT PRIMARY KEY, study TEXT NOT NULL, status TEXT NOT NULL, code TEXT NOT NULL,
+    message TEXT NOT NULL, attempts INTEGER NOT NULL, stamp TEXT NOT NULL, recipe TEXT NOT NULL, facts TEXT NOT NULL,
+    seconds REAL NOT NULL, peak_mib REAL NOT NULL, changed REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS cases_by_status ON cases (status, code);
+CREATE TABLE IF NOT EXISTS attempts (id TEXT NOT NULL, number INTEGER NOT NULL, status TEXT NOT NULL,
+    code TEXT NOT NULL, seconds REAL NOT NULL, peak_mib REAL NOT NULL, worker TEXT NOT NULL, ended REAL NOT NULL);
+"""
+WAITING, RUNNING = "waiting", "running"
+NOT_SELECTED = "not_selected"
+FINAL = frozenset({"done", "refused", "failed", NOT_SELECTED})
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """One line of the ledger.
+
+    ``status`` is waiting, running, done, refused, failed or not_selected; ``code`` and ``message`` say why;
+    ``stamp`` changes with the input's files, ``recipe`` with configuration, software and model; ``facts`` is what is
+    known of the input and of the result.
+    """
+
+    id: str
+    study: str
+    status: str
+    code: str = ""
+    message: str = ""
+    attempts: int = 0
+    stamp: str = ""
+    recipe: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    peak_mib: float = 0.0
+    changed: float = 0.0
+
+
+class Ledger:
+    """An open ledger; made by `open_ledger`. Every change is on disk when the call returns."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._sql, self._path = connection, path
+
+    def get(self, case: str) -> CaseRow | None:
+        """Return the line of a case."""
+        row = self._sql.execute("SELECT * FROM cases WHERE id = ?", (case,)).fetchone()
+        return None if row is None else _row(row)
+
+    def put(self, rows: Iterable[CaseRow]) -> None:
+        """Write lines, all or none of them."""
+        now = time.time()
+        with self._changes():
+            self._sql.executemany(
+                "INSERT OR REPLACE INTO cases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (r.id, r.study, r.status, r.code, r.message, r.attempts, r.stamp, r.recipe,
+                     json.dumps(dict(r.facts), separators=(",", ":")), r.seconds, r.peak_mib, now)
+                    for r in rows
+                ),
+            )  # fmt: skip
+
+    def begin(self, cases: Iterable[str]) -> None:
+        """Say that cases are with the workers."""
+        with self._changes():
+            self._sql.executemany(
+                "UPDATE cases SET status = ?, changed = ? WHERE id = ?",
+                ((RUNNING, time.time(), case) for case in cases),
+            )
+
+    def end(self, reports: Iterable[Report], *, again: frozenset[str] = frozenset()) -> None:
+        """Write what became of cases; those in `again` wait for another attempt."""
+        now = time.time()
+        with self._changes():
+            for r in reports:
+                status = WAITING if r.case in again else r.status
+                facts = self._sql.execute("SELECT facts FROM cases WHERE id = ?", (r.case,)).fetchone()
+                merged = (json.loads(facts[0]) if facts else {}) | r.facts
+                self._sql.execute(
+                    "UPDATE cases SET status = ?, code = ?, message = ?, attempts = attempts + 1, facts = ?,"
+                    " seconds = ?, peak_mib = ?, changed = ? WHERE id = ?",
+                    (status, r.code, r.message, json.dumps(merged, separators=(",", ":")),
+                     r.seconds, r.peak_mib, now, r.case),
+                )  # fmt: skip
+                self._sql.execute(
+                    "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (r.case, r.attempt, r.status, r.code, r.seconds, r.peak_mib, r.worker, now),
+                )
+
+    def give_back(self) -> int:
+        """Let cases wait again that were with workers when a batch ended; return how many."""
+        with self._changes():
+            return self._sql.execute(
+                "UPDATE cases SET status = ? WHERE status = ?", (WAITING, RUNNING)
+            ).rowcount
+
+    def drop_others(self, cases: frozenset[str]) -> int:
+        """Forget cases that the archive does not hold any more; return how many."""
+        known = [row[0] for row in self._sql.execute("SELECT id FROM cases")]
+        gone = [(case,) for case in known if case not in cases]
+        with self._changes():
+            self._sql.executemany("DELETE FROM cases WHERE id = ?", gone)
+        return len(gone)
+
+    def rows(self, *statuses: str) -> Iterator[CaseRow]:
+        """Yield lines of some statuses (of all without any), by case."""
+        marks = ",".join("?" * len(statuses))
+        where = f" WHERE status IN ({marks})" if statuses else ""
+        yield from map(_row, self._sql.execute(f"SELECT * FROM cases{where} ORDER BY id", statuses))
+
+    def waiting(self) -> Iterator[CaseRow]:
+        """Yield the lines that wait, read in pieces, so that the ledger may change meanwhile."""
+        last = ""
+        while True:
+            rows = self._sql.execute(
+                "SELECT * FROM cases WHERE status = ? AND id > ? ORDER BY id LIMIT ?", (WAITING, last, _CHUNK)
+            ).fetchall()
+            if not rows:
+                return
+            yield from map(_row, rows)
+            last = rows[-1][0]
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Return how many cases there are by status and code."""
+        rows = self._sql.execute("SELECT status, code, count(*) FROM cases GROUP BY status, code")
+        return {(status, code): number for status, code, number in rows}
+
+    def pace(self) -> tuple[int, float, float]:
+        """Return number, mean seconds and largest MiB of the attempts that ended as done."""
+        row = self._sql.execute(
+            "SELECT count(*), coalesce(avg(seconds), 0), coalesce(max(peak_mib), 0) FROM attempts"
+            " WHERE status = 'done'"
+        ).fetchone()
+        return int(row[0]), float(row[1]), float(row[2])
+
+    @contextmanager
+    def _changes(self) -> Iterator[None]:
+        with _typed_errors(self._path):
+            self._sql.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._sql.execute("ROLLBACK")
+                raise
+            self._sql.execute("COMMIT")
+
+
+@contextmanager
+def open_ledger(path: Path) -> Iterator[Ledger]:
+    """Open a ledger, and make it where there is none.
+
+    Raises
+    ------
+    OutputError
+        ``ledger_unusable`` if the file cannot be written, is damaged, or is no ledger.
+    """
+    with _typed_errors(path):
+        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        with _typed_errors(path):
+            _prepare(connection)
+        yield Ledger(connection, path)
+    finally:
+        connection.close()
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    ours = connection.execute("PRAGMA application_id").fetchone()[0] == _APPLICATION_ID
+    if not ours:
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise sqlite3.DatabaseError("it belongs to another program")
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    # In WAL mode a killed process loses nothing that was committed; only a power cut may lose the last moments, and
+    # what was done in them is found again in the folders of the cases.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.executescript(_SCHEMA)
+
+
+def _row(row: tuple[Any, ...]) -> CaseRow:
+    case, study, status, code, message, attempts, stamp, recipe, facts, seconds, peak, changed = row
+    return CaseRow(
+        case, study, status, code, message, attempts, stamp, recipe, json.loads(facts), seconds, peak, changed
+    )
+
+
+@contextmanager
+def _typed_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise OutputError(
+            f"The ledger {path.name} cannot be used: {reason}.",
+            code="ledger_unusable",
+            remedy="Name an output folder on a disk with space and write permission; the batch goes on from there.",
+        ) from error

@@ -1,0 +1,173 @@
+"""What is to be done: every series of the catalogue becomes a line of the ledger, and those that wait become jobs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from paraspinal import __version__
+from paraspinal.archive.estimate import expected_mib, expected_seconds
+from paraspinal.archive.job import Job
+from paraspinal.archive.layout import Layout
+from paraspinal.archive.ledger import FINAL, NOT_SELECTED, WAITING, CaseRow, Ledger
+from paraspinal.archive.location import Location, paths_of
+from paraspinal.archive.receipt import whole_receipt
+from paraspinal.archive.rules import Choice
+
+_BLOCK = 1 << 20
+_PUT_AT_ONCE = 1000
+_FACTS = (
+    *("modality", "region", "slices", "spacing_mm", "thickness_mm", "plane", "kvp", "kernel", "contrast"),
+    *("date", "voxels", "bytes", "score", "verdict"),
+)
+_TO_RUN = "to run"
+ATTEMPTS = 2
+"""How often a case is tried before only `retry_failed` tries it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How results are made: task, settings, and the digest of all that changes them."""
+
+    task: str
+    settings: dict[str, Any]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many cases there are of every kind, ``to_run`` those to be run.
+
+    ``seconds`` (of one core) and ``largest_mib`` are estimates for what is to be run; ``too_large`` counts cases that
+    are expected to exceed the memory limit.
+    """
+
+    counts: Counter[str]
+    seconds: float = 0.0
+    largest_mib: float = 0.0
+    too_large: int = 0
+
+    @property
+    def to_run(self) -> int:
+        """Cases to be run."""
+        return self.counts[_TO_RUN]
+
+
+def make_recipe(task: str, settings: dict[str, Any], *parts: str) -> Recipe:
+    """Return a recipe whose digest covers the software's version, the task, and `parts` (configuration, model)."""
+    text = "\n".join((__version__, task, *parts))
+    return Recipe(task, settings, hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
+def make_plan(
+    choices: Iterable[Choice],
+    ledger: Ledger,
+    layout: Layout,
+    recipe: Recipe,
+    *,
+    retry_failed: bool = False,
+    memory_mib: float = float("inf"),
+    write: bool = True,
+) -> Plan:
+    """Compare every series with the ledger, write down what is new, and return what is to be run.
+
+    Nothing is written to the ledger without `write`.
+    """
+    counts: Counter[str] = Counter()
+    seconds = largest = 0.0
+    large = 0
+    lines: list[CaseRow] = []
+    seen: set[str] = set()
+    for choice in choices:
+        line, kind = _line(choice, ledger, layout, recipe, retry_failed=retry_failed)
+        seen.add(line.id)
+        counts[kind] += 1
+        lines.append(line)
+        if line.status == WAITING:
+            seconds += expected_seconds(choice.entry.row)
+            mib = expected_mib(choice.entry.row)
+            largest, large = max(largest, mib), large + (mib > memory_mib)
+        if write and len(lines) >= _PUT_AT_ONCE:
+            ledger.put(lines)
+            lines.clear()
+    if write:
+        ledger.put(lines)
+        counts["gone"] = ledger.drop_others(frozenset(seen))
+    return Plan(counts, seconds, largest, large)
+
+
+def jobs_of(
+    ledger: Ledger, layout: Layout, recipe: Recipe, locate: Callable[[str], Location]
+) -> Iterator[Job]:
+    """Yield the jobs of the cases that wait in the ledger; `locate` gives the place of a case."""
+    for line in ledger.waiting():
+        yield Job(
+            case=line.id,
+            task=recipe.task,
+            source=locate(line.id),
+            folder=str(layout.case(line.id)),
+            settings={**recipe.settings, "recipe": recipe.digest, "stamp": line.stamp},
+            attempt=line.attempts + 1,
+        )
+
+
+def _line(
+    choice: Choice, ledger: Ledger, layout: Layout, recipe: Recipe, *, retry_failed: bool
+) -> tuple[CaseRow, str]:
+    """Return the line of a series as it is to stand in the ledger, and what it is counted as."""
+    entry = choice.entry
+    facts = {name: entry.row[name] for name in _FACTS if entry.row.get(name) is not None}
+    fresh = CaseRow(entry.id, entry.study, WAITING, stamp=entry.stamp, recipe=recipe.digest, facts=facts)
+    if not choice.taken:
+        status = "refused" if entry.refusal is not None else NOT_SELECTED
+        return replace(fresh, status=status, code=choice.code, message=choice.reason), status
+    old = ledger.get(entry.id)
+    current = old is not None and old.recipe == recipe.digest and _same_input(old, choice)
+    if old is not None and current and old.status in FINAL - {NOT_SELECTED}:
+        kept = _kept(replace(old, stamp=entry.stamp), layout, retry_failed=retry_failed)
+        if kept is not None:
+            return kept
+    receipt = whole_receipt(layout.case(entry.id))
+    if receipt is not None and (receipt.recipe, receipt.stamp) == (recipe.digest, entry.stamp):
+        # The result was written, and the batch ended before it could be written down.
+        return replace(fresh, status="done", facts=facts | receipt.facts, attempts=1), "found done"
+    begun = old is not None and current and old.status not in FINAL
+    return replace(fresh, attempts=old.attempts if old is not None and begun else 0), _TO_RUN
+
+
+def _kept(old: CaseRow, layout: Layout, *, retry_failed: bool) -> tuple[CaseRow, str] | None:
+    """Return a line that stays as it is, with what it counts as; None where the case is to be run again."""
+    if old.status == "done":
+        return (old, "done before") if whole_receipt(layout.case(old.id)) is not None else None
+    if old.status == "failed" and retry_failed:
+        return None
+    return old, f"{old.status} before"
+
+
+def _same_input(old: CaseRow, choice: Choice) -> bool:
+    """Tell whether a case's input is what it was: by the stamps of its files, or by their content."""
+    if old.stamp == choice.entry.stamp:
+        return True
+    digest = old.facts.get("input_digest")
+    return bool(digest) and content_digest(paths_of(choice.entry.location)) == digest
+
+
+def content_digest(paths: Sequence[Path]) -> str:
+    """Return the digest of files as `LoadedSeries.input_digest` has it; empty where one cannot be read."""
+    try:
+        digests = sorted(_file_digest(path) for path in paths)
+    except OSError:
+        return ""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+
+
+def _file_digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,43 @@
+"""A task that analyses nothing: for trials of a cluster, its limits and its ledger without the cost of an analysis.
+
+What it does follows from the job's settings: ``seconds`` to wait, ``memory_mib`` to fill, and ``trouble`` (``crash``,
+``hang``, ``raise``) to make. It writes a small result in the same way as the analysis does: whole, or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from paraspinal.archive.job import Job
+
+
+def rehearse(job: Job) -> dict[str, Any]:
+    """Do what the settings say and write ``result.json`` with the case and its attempt in it."""
+    settings = job.settings
+    begin = time.monotonic()
+    _make_trouble(settings.get("trouble", ""))
+    held = bytearray(int(settings.get("memory_mib", 0)) << 20)
+    held[:: 1 << 12] = b"\1" * len(held[:: 1 << 12])  # a page counts once it was touched
+    while time.monotonic() - begin < float(settings.get("seconds", 0.0)):
+        time.sleep(min(0.01, float(settings["seconds"])))
+    folder = Path(job.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"case": job.case, "recipe": settings.get("recipe", "")})
+    staged = folder / f".{os.getpid()}.tmp"
+    staged.write_text(text, encoding="utf-8")
+    os.replace(staged, folder / "result.json")
+    return {"outcome": "no_mass", "input_digest": job.case}
+
+
+def _make_trouble(kind: str) -> None:
+    if kind == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if kind == "raise":
+        raise RuntimeError("as was asked for")
+    while kind == "hang":
+        time.sleep(1.0)

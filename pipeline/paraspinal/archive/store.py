@@ -1,0 +1,212 @@
+"""The catalogue of an archive as a SQLite file: places that were looked at, and the series found in them.
+
+It stands in the same file as the headers that were read (`paraspinal.loading.catalogue`). It holds paths and UIDs, so
+that only its owner may read it, and nothing of it but keyed digests goes anywhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from paraspinal.errors import UsageError
+from paraspinal.loading.catalogue import open_catalogue
+
+_BUSY_SECONDS = 30.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS places (path TEXT PRIMARY KEY, kind TEXT NOT NULL, stamp TEXT NOT NULL,
+    run INTEGER NOT NULL, files INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pieces (place TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (place, name)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS pieces_by_name ON pieces (name);
+CREATE TABLE IF NOT EXISTS stale (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS series (id TEXT PRIMARY KEY, name TEXT NOT NULL, study TEXT NOT NULL,
+    modality TEXT NOT NULL, verdict TEXT NOT NULL, refusal TEXT, score REAL, stamp TEXT NOT NULL,
+    location TEXT NOT NULL, row TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS series_by_name ON series (name);
+CREATE INDEX IF NOT EXISTS series_by_study ON series (study);
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+# To be raised whenever rows of the same files come out otherwise.
+_FORMAT = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesEntry:
+    """One series of an archive.
+
+    ``id`` and ``study`` are keyed digests; ``name`` groups what is made from the same images (a UID, or the place of
+    images without one) and ``location`` says where they lie: both stay in the catalogue. ``stamp`` changes with any
+    of the files. ``row`` is what `paraspinal inspect` says of the series, with ``date``, ``voxels`` and ``bytes``.
+    """
+
+    id: str
+    name: str
+    study: str
+    modality: str
+    verdict: str
+    refusal: str | None
+    score: float | None
+    stamp: str
+    location: dict[str, Any]
+    row: dict[str, Any] = field(default_factory=dict)
+
+
+class Store:
+    """An open catalogue; made by `open_store`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.sql = connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of what is written within, or nothing."""
+        self.sql.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.sql.execute("ROLLBACK")
+            raise
+        self.sql.execute("COMMIT")
+
+    # ---- places ------------------------------------------------------------------------------------------------
+
+    def next_run(self) -> int:
+        """Return the number of the run that begins now."""
+        return int(self.sql.execute("SELECT coalesce(max(run), 0) + 1 FROM places").fetchone()[0])
+
+    def stamps(self) -> dict[str, str]:
+        """Return the stamp of every place that was looked at."""
+        return dict(self.sql.execute("SELECT path, stamp FROM places"))
+
+    def mark_seen(self, paths: Iterable[str], run: int) -> None:
+        """Say that places are as they were."""
+        self.sql.executemany("UPDATE places SET run = ? WHERE path = ?", ((run, path) for path in paths))
+
+    def put_place(self, path: str, kind: str, stamp: str, run: int, *, files: int, size: int) -> None:
+        """Say what a place holds now."""
+        self.sql.execute(
+            "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?, ?)", (path, kind, stamp, run, files, size)
+        )
+
+    def forget_unseen(self, run: int) -> int:
+        """Drop places that are gone; what was found there is to be looked at again."""
+        gone = [row[0] for row in self.sql.execute("SELECT path FROM places WHERE run < ?", (run,))]
+        for path in gone:
+            self.replace_pieces(path, ())
+        self.sql.execute("DELETE FROM places WHERE run < ?", (run,))
+        return len(gone)
+
+    def replace_pieces(self, place: str, names: Iterable[str]) -> None:
+        """Say which series have images in a place; all that it held and holds becomes stale."""
+        self.sql.execute("INSERT OR IGNORE INTO stale SELECT name FROM pieces WHERE place = ?", (place,))
+        self.sql.execute("DELETE FROM pieces WHERE place = ?", (place,))
+        for name in names:
+            self.sql.execute("INSERT OR IGNORE INTO pieces VALUES (?, ?)", (place, name))
+            self.sql.execute("INSERT OR IGNORE INTO stale VALUES (?)", (name,))
+
+    def places_of(self, name: str) -> list[str]:
+        """Return the places that hold images of a series, in a stable order."""
+        rows = self.sql.execute("SELECT place FROM pieces WHERE name = ? ORDER BY place", (name,))
+        return [row[0] for row in rows]
+
+    def stale(self) -> list[str]:
+        """Return the names whose series must be made anew."""
+        return [row[0] for row in self.sql.execute("SELECT name FROM stale ORDER BY name")]
+
+    # ---- series ------------------------------------------------------------------------------------------------
+
+    def replace_series(self, name: str, entries: Iterable[SeriesEntry]) -> None:
+        """Say what is made of the images of one name."""
+        self.sql.execute("DELETE FROM series WHERE name = ?", (name,))
+        self.sql.execute("DELETE FROM stale WHERE name = ?", (name,))
+        self.sql.executemany(
+            "INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (e.id, e.name, e.study, e.modality, e.verdict, e.refusal, e.score, e.stamp,
+                 json.dumps(e.location, separators=(",", ":")), json.dumps(e.row, separators=(",", ":")))
+                for e in entries
+            ),
+        )  # fmt: skip
+
+    def series(self) -> Iterator[SeriesEntry]:
+        """Yield every series, those of one study together, the best first."""
+        rows = self.sql.execute(
+            "SELECT id, name, study, modality, verdict, refusal, score, stamp, location, row FROM series"
+            " ORDER BY study, refusal IS NOT NULL, score DESC, id"
+        )
+        for id_, name, study, modality, verdict, refusal, score, stamp, location, row in rows:
+            yield SeriesEntry(
+                id_,
+                name,
+                study,
+                modality,
+                verdict,
+                refusal,
+                score,
+                stamp,
+                json.loads(location),
+                json.loads(row),
+            )
+
+    def location(self, series: str) -> dict[str, Any]:
+        """Return where a series lies.
+
+        Raises
+        ------
+        KeyError
+            The catalogue does not hold it.
+        """
+        row = self.sql.execute("SELECT location FROM series WHERE id = ?", (series,)).fetchone()
+        if row is None:
+            raise KeyError(series)
+        return dict(json.loads(row[0]))
+
+    def counts(self) -> dict[str, int]:
+        """Return how many places, files, series and series without refusal there are."""
+        one = self.sql.execute
+        places, files, size = one(
+            "SELECT count(*), coalesce(sum(files), 0), coalesce(sum(bytes), 0) FROM places"
+        ).fetchone()
+        series, suitable = one("SELECT count(*), coalesce(sum(refusal IS NULL), 0) FROM series").fetchone()
+        return {"places": places, "files": files, "bytes": size, "series": series, "suitable": suitable}
+
+
+@contextmanager
+def open_store(path: Path, *, fingerprint: str = "") -> Iterator[Store]:
+    """Open the catalogue of an archive, and make it where there is none.
+
+    `fingerprint` is that of the key by which its names are digested.
+
+    Raises
+    ------
+    UsageError
+        ``catalogue_unusable`` as `open_catalogue`; ``catalogue_other_key`` if its names were digested by another key.
+    """
+    with open_catalogue(path):
+        pass  # makes the file, for its owner alone, and tells a catalogue from other files
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(_SCHEMA)
+        about = dict(connection.execute("SELECT name, value FROM about"))
+        if about.get("format", _FORMAT) != _FORMAT:
+            connection.executescript(
+                "DELETE FROM places; DELETE FROM pieces; DELETE FROM stale; DELETE FROM series;"
+            )
+        if fingerprint and about.get("key", fingerprint) != fingerprint:
+            raise UsageError(
+                f"The catalogue {path.name} was made with another key.",
+                code="catalogue_other_key",
+                remedy="Give the key it was made with (--key), or delete the catalogue.",
+            )
+        for name, value in (("format", _FORMAT), ("key", fingerprint or about.get("key", ""))):
+            connection.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
+        yield Store(connection)
+    finally:
+        connection.close()

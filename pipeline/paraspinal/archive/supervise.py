@@ -1,0 +1,133 @@
+"""One case within a worker: its process is started, watched, and ended when it takes too long or too much memory."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import time
+from functools import lru_cache
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+
+import psutil
+
+from paraspinal.archive.child import BEGUN, do_case
+from paraspinal.archive.job import Job, Limits, Report, Verdict
+
+_MIB = float(1 << 20)
+_POLL_S = 0.05
+_GRACE_S = 5.0
+_START_S = (
+    600.0  # the fork server loads its modules before the first case; on a busy disk that takes its time
+)
+_PRELOAD = ("paraspinal.archive.preload",)
+_HUNG_UP = -9
+
+
+def run_job(job: Job, limits: Limits, *, cores: tuple[int, ...] = (), worker: str = "") -> Report:
+    """Do a job in a process of its own and return what became of it; nothing that the case does ends the caller."""
+    begin = time.monotonic()
+    here, there = multiprocessing.Pipe(duplex=True)
+    process = _context().Process(target=do_case, args=(there, job, limits, cores), daemon=True)
+    process.start()
+    there.close()
+    watch = _Watch(process, limits)
+    try:
+        verdict = watch.until(here, begin)
+    finally:
+        _end(process)
+        here.close()
+    status, code, message, facts = verdict
+    return Report(
+        case=job.case,
+        status=status,
+        code=code,
+        message=message,
+        facts=facts,
+        seconds=round(time.monotonic() - begin, 3),
+        peak_mib=round(watch.peak_mib, 1),
+        attempt=job.attempt,
+        worker=worker,
+    )
+
+
+class _Watch:
+    """Waits for a process and keeps its largest memory."""
+
+    def __init__(self, process: ForkServerProcess, limits: Limits) -> None:
+        self._process, self._limits = process, limits
+        self.peak_mib = 0.0
+        try:
+            self._seen: psutil.Process | None = psutil.Process(process.pid)
+        except psutil.Error:
+            self._seen = None
+
+    def until(self, link: Connection, begin: float) -> Verdict:
+        """Return what the process tells, or why it had to be ended."""
+        limits, seconds = self._limits, _START_S
+        pause = 0.002  # a short case is not kept waiting for a slow poll
+        while True:
+            if link.poll(pause):
+                told = self._told(link)
+                if told is not None:
+                    return told
+                begin, seconds = time.monotonic(), limits.seconds
+            pause = min(_POLL_S, pause * 1.5)
+            self._look()
+            if self.peak_mib > limits.memory_mib:
+                text = f"It took more than {limits.memory_mib:.0f} MiB of memory."
+                return "failed", "memory_limit", text, {}
+            if time.monotonic() - begin > seconds:
+                return "failed", "timeout", f"It took longer than {seconds:g} s.", {}
+
+    def _told(self, link: Connection) -> Verdict | None:
+        """Return the verdict, None for the word that the task has begun."""
+        try:
+            told = link.recv()
+        except (EOFError, OSError):
+            self._process.join(_GRACE_S)
+            return "failed", "killed" if self._killed() else "crashed", self._how_it_ended(), {}
+        self._look()
+        if told == BEGUN:
+            return None
+        status, code, message, facts = told
+        return status, code, message, facts
+
+    def _look(self) -> None:
+        if self._seen is not None:
+            with contextlib.suppress(psutil.Error):
+                self.peak_mib = max(self.peak_mib, self._seen.memory_info().rss / _MIB)
+
+    def _killed(self) -> bool:
+        return self._process.exitcode == _HUNG_UP
+
+    def _how_it_ended(self) -> str:
+        code = self._process.exitcode
+        if code is not None and code < 0:
+            return f"Its process was ended by signal {-code}."
+        return f"Its process ended with exit code {code}."
+
+
+def _end(process: ForkServerProcess) -> None:
+    if process.is_alive():
+        process.kill()
+    process.join(_GRACE_S)
+    with contextlib.suppress(ValueError):
+        process.close()
+
+
+@lru_cache(maxsize=1)
+def _context() -> ForkServerContext:
+    """Return the fork server's context; the server loads the heavy modules once, and every case is forked from it."""
+    _allow_children()
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_PRELOAD))
+    return context
+
+
+def _allow_children() -> None:
+    """Let a worker process that its nanny marked as a daemon have children; they end with it by their own watch."""
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]

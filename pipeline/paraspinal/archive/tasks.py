@@ -1,0 +1,93 @@
+"""What is done with one case: it is analysed as `paraspinal analyze` does it, and its folder is written.
+
+Nothing in the folder names a file, a UID or a person unless identifiers were asked for.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from paraspinal.analysis import Analysis, analyze
+from paraspinal.archive.job import Job
+from paraspinal.archive.location import open_location
+from paraspinal.archive.nameless import nameless
+from paraspinal.archive.receipt import write_receipt
+from paraspinal.archive.thumbnail import write_thumbnail
+from paraspinal.config import Config
+from paraspinal.result import AnalysisResult
+from paraspinal.saving import save_analysis
+
+_MAPS = ("labels.nii.gz", "labels.json", "masses.nii.gz", "compartments.nii.gz", "compartments.json")
+_LABELS_KEPT = "maps"
+
+
+def analyse(job: Job) -> dict[str, Any]:
+    """Analyse the series of a job, write its folder with the receipt last, and return the facts of the ledger.
+
+    Raises
+    ------
+    ParaspinalError
+        As `paraspinal.analyze` and `save_analysis`.
+    """
+    config = Config.model_validate(job.settings["config"])
+    identifiers = bool(job.settings.get("identifiers"))
+    source = open_location(job.source, config=config.loading)
+    analysis = analyze(
+        source if identifiers else nameless(source),
+        series=job.source.get("series"),
+        config=config,
+        identifiers=identifiers,
+    )
+    if not identifiers:
+        analysis = replace(analysis, result=without_names(analysis.result, job.case))
+    folder = Path(job.folder)
+    (folder / "receipt.json").unlink(missing_ok=True)
+    _save(analysis, folder, keep=str(job.settings.get("keep", "report")))
+    facts = facts_of(analysis.result)
+    write_receipt(
+        folder, case=job.case, recipe=job.settings["recipe"], stamp=job.settings["stamp"], facts=facts
+    )
+    return facts
+
+
+def _save(analysis: Analysis, folder: Path, *, keep: str) -> None:
+    """Write the folder; label maps, which are most of its size, only where they were asked for."""
+    save_analysis(analysis, folder, force=True)
+    write_thumbnail(folder / "thumbnail.png", analysis)
+    if keep != _LABELS_KEPT:
+        for name in _MAPS:
+            (folder / name).unlink(missing_ok=True)
+    if keep == "result":
+        (folder / "report.html").unlink(missing_ok=True)
+    for old in folder.glob("*.superseded"):
+        old.unlink()
+    shutil.rmtree(folder / "debug", ignore_errors=True)
+
+
+def without_names(result: AnalysisResult, case: str) -> AnalysisResult:
+    """Return a result in which the case's key stands for the series and nothing is said of other series."""
+    series = result.series.model_copy(update={"uid_digest": case, "description_digest": None, "uid": None})
+    loading = result.loading.model_copy(
+        update={"left_out": (), "chosen_because": "chosen by the rules of the batch"}
+    )
+    return result.model_copy(update={"series": series, "loading": loading})
+
+
+def facts_of(result: AnalysisResult) -> dict[str, Any]:
+    """Return what the ledger keeps of a result."""
+    judged = result.differential
+    posterior, ratios = judged.posterior or {}, judged.log_likelihood_ratio or {}
+    leader = max(posterior, key=lambda entity: posterior[entity]) if posterior else None
+    return {
+        "outcome": result.outcome,
+        "verdict": result.loading.verdict,
+        "input_digest": result.provenance.input_digest,
+        "software_version": result.provenance.software_version,
+        "masses": sum(mass.state == "present" for mass in result.masses),
+        "leading": None if judged.abstained.value else leader,
+        "emh_llr": ratios.get("emh"),
+        "emh_posterior": posterior.get("emh"),
+    }

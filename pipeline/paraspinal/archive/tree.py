@@ -1,0 +1,87 @@
+"""Walks a tree folder by folder, whatever its size: names and stamps of files, nothing opened."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# A file that changed this recently may change again within one tick of the file system's clock.
+_SETTLED_NS = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """A regular file: its name, its size, and what changes whenever its content does."""
+
+    name: str
+    size: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One folder with the regular files in it, by name.
+
+    ``stamp`` tells it from itself after any change of these files; it is empty where a file changed within the last
+    seconds. ``problem`` says why the folder could not be looked into.
+    """
+
+    path: Path
+    files: tuple[FileStamp, ...]
+    stamp: str
+    problem: str = ""
+
+
+def walk_folders(root: Path, *, leave_out: frozenset[Path] = frozenset()) -> Iterator[Folder]:
+    """Yield every folder under `root` that holds files, or could not be read, parents first.
+
+    Links to folders are followed once; folders in `leave_out` (resolved) are not entered.
+    """
+    seen: set[tuple[int, int]] = set()
+    stack = [root]
+    while stack:
+        path = stack.pop()
+        if path.resolve() in leave_out:
+            continue
+        try:
+            place = os.stat(path)
+            if (place.st_dev, place.st_ino) in seen:  # a loop of links
+                continue
+            seen.add((place.st_dev, place.st_ino))
+            files, folders = _entries(path)
+        except OSError as error:
+            yield Folder(path, (), "", error.strerror or "it cannot be read")
+            continue
+        stack.extend(sorted((path / name for name in folders), reverse=True))
+        if files:
+            yield Folder(path, tuple(sorted((f for f, _ in files), key=lambda f: f.name)), _stamp(files))
+
+
+def _entries(path: Path) -> tuple[list[tuple[FileStamp, int]], list[str]]:
+    files: list[tuple[FileStamp, int]] = []
+    folders: list[str] = []
+    with os.scandir(path) as found:
+        for entry in found:
+            try:
+                status = entry.stat()
+            except OSError:
+                continue  # a dangling link is no file
+            if stat.S_ISDIR(status.st_mode):
+                folders.append(entry.name)
+            elif stat.S_ISREG(status.st_mode):
+                latest = max(status.st_mtime_ns, status.st_ctime_ns)
+                state = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
+                files.append((FileStamp(entry.name, status.st_size, state), latest))
+    return files, folders
+
+
+def _stamp(files: list[tuple[FileStamp, int]]) -> str:
+    if max(latest for _, latest in files) > time.time_ns() - _SETTLED_NS:
+        return ""
+    lines = sorted(f"{file.name}\0{file.state}" for file, _ in files)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:24]

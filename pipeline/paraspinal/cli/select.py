@@ -1,0 +1,121 @@
+"""``paraspinal select CATALOGUE``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from paraspinal.cli import rule_options as rule
+from paraspinal.cli.arguments import given_path, input_path
+
+if TYPE_CHECKING:
+    from paraspinal.archive.rules import Choice
+
+_COLUMNS = (
+    "series",
+    "study",
+    "taken",
+    "code",
+    "reason",
+    "modality",
+    "region",
+    "slices",
+    "thickness_mm",
+    "kernel",
+)
+
+
+def select_command(
+    catalogue: Annotated[
+        Path, typer.Argument(metavar="CATALOGUE", parser=input_path, help="What paraspinal index made.")
+    ],
+    modality: rule.Modality = "CT",
+    region: rule.Region = None,
+    max_thickness_mm: rule.MaxThickness = None,
+    min_slices: rule.MinSlices = 3,
+    kernel: rule.Kernel = "any",
+    contrast: rule.Contrast = "any",
+    since: rule.Since = None,
+    until: rule.Until = None,
+    every_series: rule.EverySeries = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", parser=given_path, help="Also write every series with its reason as CSV."
+        ),
+    ] = None,
+    all_rows: Annotated[bool, typer.Option("--all", help="List the series that are not taken, too.")] = False,
+) -> None:
+    """Say which series of a catalogue the rules choose, and why each other one is not: batch takes the same rules.
+
+    Of each study the best series is taken (extent, thickness, kernel, orientation); its runners-up are named with
+    both scores.
+    """
+    from paraspinal.archive.rules import choose
+    from paraspinal.archive.store import open_store
+
+    rules = rule.rules_from(
+        modality=modality,
+        region=tuple(region or ()),
+        max_thickness_mm=max_thickness_mm,
+        min_slices=min_slices,
+        kernel=kernel,
+        contrast=contrast,
+        since=since,
+        until=until,
+        per_study=not every_series,
+    )
+    with open_store(catalogue) as store:
+        choices = list(choose(store.series(), rules))
+    for choice in choices:
+        if choice.taken or all_rows:
+            typer.echo(_line(choice))
+    taken = sum(choice.taken for choice in choices)
+    typer.echo(f"{taken} of {len(choices)} series are taken. {_reasons(choices)}".rstrip())
+    if csv is not None:
+        _write(csv, choices)
+
+
+def _line(choice: Choice) -> str:
+    row = choice.entry.row
+    spacing = row.get("spacing_mm")
+    facts = [
+        row["modality"],
+        row.get("region") or "–",
+        f"{row['slices']} slices" + (f" of {spacing[0]:.2f} mm" if spacing else ""),
+        row.get("kernel") or "",
+    ]
+    why = "" if choice.taken else f"  not taken: {choice.code} {choice.reason}".rstrip()
+    return f"{choice.entry.id}  {', '.join(str(fact) for fact in facts if fact)}{why}"
+
+
+def _reasons(choices: Sequence[Choice]) -> str:
+    from collections import Counter
+
+    counts = Counter(choice.code for choice in choices if not choice.taken)
+    return (
+        "Not taken: " + ", ".join(f"{code} {n}" for code, n in counts.most_common()) + "." if counts else ""
+    )
+
+
+def _write(path: Path, choices: Sequence[Choice]) -> None:
+    import csv
+
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(_COLUMNS)
+        for choice in choices:
+            row = choice.entry.row
+            writer.writerow(
+                [
+                    choice.entry.id,
+                    choice.entry.study,
+                    "yes" if choice.taken else "no",
+                    choice.code,
+                    choice.reason,
+                ]
+                + [row.get(name, "") for name in _COLUMNS[5:]]
+            )
