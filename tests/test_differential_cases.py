@@ -150,6 +150,59 @@ def test_classify_reads_one_case_many_cases_and_bare_findings(tmp_path: Path) ->
     }
 
 
+def test_a_table_reads_as_lines_of_json_do(tmp_path: Path) -> None:
+    rows = [
+        {
+            "id": "a",
+            "diagnosis": "emh",
+            "age": 44.0,
+            "findings": {"fat": False, "size_mm": 40.0, "level_min": "T9"},
+        },
+        {"id": "b", "findings": {"bilateral": True, "enhancement": "none", "margin": "well"}},
+    ]
+    table = (
+        "id;diagnosis;age;fat;size_mm;level_min;bilateral;enhancement;margin\n"
+        "a;emh;44;no;40;T9;;;\n\nb;;;;;;yes;none;well\n"
+    )
+    (tmp_path / "c.csv").write_text("\ufeff" + table, encoding="utf-8")
+    (tmp_path / "c.tsv").write_text(table.replace(";", "\t"), encoding="utf-8")
+    (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    told = [_run(str(tmp_path / f"c.{form}")) for form in ("csv", "tsv", "jsonl")]
+    assert told[0][:2] == told[1][:2] == told[2][:2]
+    assert [c["id"] for c in told[0][1]] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("table", "hint"),
+    [
+        ("id,fatt\na,yes\n", "fat"),
+        ("id,fat,fat\na,yes,no\n", "more than once"),
+        ("id,fat\na,yes,no\n", "3 cells under 2 columns"),
+        ("id,fat\na,maybe\n", "true, false or null"),
+        ("id,size_mm\na,4 cm\n", "0.1 to 1000"),
+    ],
+)
+def test_what_is_no_table_of_cases_is_told(tmp_path: Path, table: str, hint: str, capsys) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "c.csv").write_text(table, encoding="utf-8")
+    assert run(["classify", str(tmp_path / "c.csv")]) == 2
+    assert hint in capsys.readouterr().err
+
+
+def test_a_context_file_speaks_of_one_case(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    case = '{"findings": {"bilateral": true}}'
+    (tmp_path / "one.jsonl").write_text(case)
+    (tmp_path / "two.jsonl").write_text(f"{case}\n{case}")
+    (tmp_path / "c.toml").write_text("known_anemia = true")
+    more = ["--context", str(tmp_path / "c.toml")]
+    assert run(["classify", str(tmp_path / "one.jsonl"), *more]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["posterior"]["emh"] > told["imaging_only"]["posterior"]["emh"]
+    assert {e["finding"] for e in told["imaging_only"]["evidence"]} == {"bilateral"}
+    assert run(["classify", str(tmp_path / "two.jsonl"), *more]) == 2
+    assert "context_of_many" in capsys.readouterr().err
+    assert run(["classify", str(tmp_path / "one.jsonl"), *more, "--no-context"]) == 2
+
+
 def test_context_can_be_left_out_and_priors_named() -> None:
     line = json.dumps({"id": 1, "age": 30, "findings": {"bilateral": True, "known_anemia": True}})
     _, with_context, _ = _run("-", text=line)

@@ -224,9 +224,37 @@ def test_the_most_informative_missing_finding_is_missing_and_imaging() -> None:
 
 
 def test_no_text_advises_a_procedure() -> None:
-    texts = [MODEL.model_dump_json(), differential_of(ARTICLE, MODEL).model_dump_json()]
-    for word in ("biops", "treat", "surgery", "recommend", "radiotherapy"):
-        assert not any(word in text.lower() for text in texts), word
+    """Every sentence that the model can say, on every category of every variable, and all reasons to abstain."""
+    each = [
+        [Finding(name=name, kind="categorical", state="present", probabilities={category: 1.0})]
+        for own, variable in MODEL.variables.items()
+        for category in variable.categories
+        for name in (variable.readings or (own,))
+    ]
+    told = differentials_of([*each, ARTICLE, (), _coded(fat=True)], MODEL)
+    sentences = [e.sentence for d in told for e in d.evidence]
+    assert len(sentences) > sum(len(v.categories) for v in MODEL.variables.values())
+    reasons = [d.abstained.reason for d in told if d.abstained.reason]
+    assert any("EMH or myelolipoma" in reason for reason in reasons)
+    # What a tissue sample showed is a finding of the context; its own statements may name it.
+    samples = {e.sentence for d in told for e in d.evidence if e.finding == "biopsy"}
+    assert len(samples) == len(MODEL.variables["biopsy"].categories)
+    words = (
+        "biops",
+        "treat",
+        "surg",
+        "operat",
+        "resect",
+        "recommend",
+        "radiother",
+        "advis",
+        "should",
+        "must",
+    )
+    for text in (*sentences, *reasons, *(v.meaning for v in MODEL.variables.values())):
+        assert text in samples or not [word for word in words if word in text.lower()], text
+    for text in samples:
+        assert not [word for word in words[1:] if word in text.lower()], text
 
 
 def test_the_maths_of_ten_thousand_cases_takes_two_seconds() -> None:

@@ -331,7 +331,10 @@ class MassResult(_Frozen):
     confidence: Probability | None = Field(None, description="that it is a mass")
     measurements: Measurements = Field(description="by key")
     findings: tuple[Finding, ...] = Field(description="derived from its measurements")
-    differential: Differential = Field(description="of this mass")
+    differential: Differential = Field(description="of this mass, from imaging")
+    differential_with_context: Differential | None = Field(
+        None, description="the same with clinical context; none where no context was given"
+    )
 
 
 class ExplainedAway(_Frozen):
@@ -396,5 +399,9 @@ class AnalysisResult(_Frozen):
     measurements: Measurements = Field(description="of the whole patient, by key")
     findings: tuple[Finding, ...] = Field(description="of the whole patient")
     differential: Differential = Field(description="of the whole patient: that of the leading mass or pair")
+    differential_with_context: Differential | None = Field(
+        None, description="the same with clinical context; none where no context was given"
+    )
+    context: tuple[Finding, ...] = Field((), description="clinical context that was given, as findings")
     not_assessed: tuple[str, ...] = Field((), description="what could not be assessed, one sentence each")
     corrections: tuple[Correction, ...] = Field((), description="what a user changed, in the order applied")

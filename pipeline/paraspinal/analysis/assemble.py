@@ -85,6 +85,7 @@ def mass_result(
     measurements: Measurements,
     findings: tuple[Finding, ...],
     differential: Differential,
+    differential_with_context: Differential | None = None,
 ) -> MassResult:
     """Return one published mass."""
     has_instances = mass.key_slice < len(volume.slices)
@@ -103,4 +104,5 @@ def mass_result(
         measurements=measurements,
         findings=findings,
         differential=differential,
+        differential_with_context=differential_with_context,
     )

@@ -165,12 +165,16 @@ def _measure(scan: Survey, found: Anatomy, config: Config) -> Measured:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The published masses (present ones first, the larger first), and the patient's findings and differential."""
+    """The published masses (present ones first, the larger first), and the patient's findings and differential.
+
+    ``with_context`` is the differential with clinical context, none where no context was given.
+    """
 
     masses: tuple[MassResult, ...]
     findings: tuple[Finding, ...]
     differential: Differential
     corrections: tuple[Correction, ...] = ()
+    with_context: Differential | None = None
 
 
 def judge(
@@ -180,8 +184,12 @@ def judge(
     config: Config,
     *,
     overrides: Sequence[differential.Override] = (),
+    context: Sequence[Finding] = (),
 ) -> Judged:
-    """Derive findings, put those that the user states in place, then judge every mass or pair, and the patient."""
+    """Derive findings, put those that the user states in place, then judge every mass or pair, and the patient.
+
+    With clinical `context` everything is judged twice, from imaging and with the context beside it.
+    """
     settings, prior = config.differential, config.differential.prior
     patient = differential.patient_findings(
         measured.patient, measured.vertebrae, scan.search, quality=scan.quality, config=settings
@@ -190,7 +198,7 @@ def judge(
         nothing = Differential(
             posterior=None, abstained=Abstention(value=True, reason="no anatomy was found")
         )
-        return Judged((), patient, nothing)
+        return Judged((), patient, nothing, with_context=nothing if context else None)
     derived = {
         mass.id: differential.mass_findings(
             mass, measured.masses[mass.id], search=scan.search, patient=patient, config=settings
@@ -203,6 +211,8 @@ def judge(
         (mass, stated.masses[mass.id], _volume_ml(measured.masses[mass.id])) for mass in scan.search.masses
     ]
     ranked = differential.mass_differentials(judged, patient, model, prior=prior)
+    wider = differential.with_context(patient, context)
+    more = differential.mass_differentials(judged, wider, model, prior=prior) if context else {}
     results = [
         mass_result(
             mass,
@@ -210,11 +220,13 @@ def judge(
             measurements=measured.masses[mass.id],
             findings=findings,
             differential=ranked[mass.id],
+            differential_with_context=more.get(mass.id),
         )
         for mass, findings, _ in sorted(judged, key=lambda j: (j[0].state != "present", -j[2], j[0].id))
     ]
     overall = differential.patient_differential(judged, patient, model, prior=prior)
-    return Judged(tuple(results), patient, overall, stated.records)
+    told = differential.patient_differential(judged, wider, model, prior=prior) if context else None
+    return Judged(tuple(results), patient, overall, stated.records, told)
 
 
 def _volume_ml(measurements: Measurements) -> float:

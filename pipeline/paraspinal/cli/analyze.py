@@ -102,6 +102,15 @@ def analyze_command(
             " the differential follows. All corrections are listed in result.json.",
         ),
     ] = None,
+    context: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            parser=input_path,
+            help="What is known beside the scan (JSON or TOML, every field optional): age, sex, known_anemia, nf1,"
+            " splenectomy, fdg_suv_max …; the differential with it stands beside that from imaging alone.",
+        ),
+    ] = None,
     identifiers: Annotated[
         bool, typer.Option("--identifiers", help="Write UIDs into result.json, not their digests alone.")
     ] = False,
@@ -132,6 +141,7 @@ def analyze_command(
         anatomy=(anatomy, anatomy_names),
         set_levels=set_level or [],
         corrections=_Corrections(mass_mask, reject_mass or [], override or []),
+        context=context,
         identifiers=identifiers,
         quiet=quiet,
     )
@@ -154,6 +164,7 @@ def _analyze(
     anatomy: tuple[str, Path | None],
     set_levels: Sequence[str],
     corrections: _Corrections,
+    context: Path | None,
     identifiers: bool,
     quiet: bool,
 ) -> Analysis:
@@ -178,6 +189,7 @@ def _analyze(
                 mass_mask=corrections.mass_mask,
                 reject_masses=corrections.reject_masses,
                 overrides=corrections.overrides,
+                context=context,
                 identifiers=identifiers,
                 progress=progress,
             )

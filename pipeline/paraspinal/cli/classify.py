@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,14 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from paraspinal.cli.arguments import given_name
+from paraspinal.cli.arguments import given_name, input_path
+from paraspinal.cli.case_input import STDIN, read_text
 from paraspinal.errors import ParaspinalError, UsageError
 
 if TYPE_CHECKING:
     from paraspinal.differential import DifferentialModel
+    from paraspinal.differential.case_files import Entry
     from paraspinal.result import Differential, Finding
 
-STDIN = "-"
 CHUNK = 2000
 BAD_LINES = UsageError.exit_code
 NO_CASE = (
@@ -28,44 +28,63 @@ NO_CASE = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    """One case of the input, or why it could not be read."""
-
-    place: str
-    value: object = None
-    fault: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Case:
     place: str
     id: object
     findings: tuple[Finding, ...]
+    imaging: tuple[Finding, ...] | None
     flags: tuple[str, ...]
 
 
 def classify_command(
     file: Annotated[
-        str, typer.Argument(parser=given_name, help="Cases as .json or .jsonl; - reads lines from stdin.")
+        str,
+        typer.Argument(
+            parser=given_name, help="Cases as .json, .jsonl or .csv; - reads lines of JSON from stdin."
+        ),
     ],
     model: Annotated[
         str, typer.Option("--model", help="Model folder under models/, or a path.")
     ] = "emh-differential-1",
     prior: Annotated[str, typer.Option("--prior", help="Named prior of the model.")] = "uniform",
     context: Annotated[
-        bool, typer.Option("--context/--no-context", help="Use clinical context given with a case, too.")
-    ] = True,
+        Path | None,
+        typer.Option(
+            "--context",
+            metavar="FILE",
+            parser=input_path,
+            help="Clinical context (JSON or TOML) of the one case in the file, beside what the case itself holds.",
+        ),
+    ] = None,
+    no_context: Annotated[
+        bool, typer.Option("--no-context", help="Leave out clinical context that comes with a case.")
+    ] = False,
 ) -> None:
-    """Rank the differential of coded findings: one JSON object per case on stdout."""
-    from paraspinal.differential import load_model
+    """Rank the differential of coded findings: one JSON object per case on stdout.
 
+    Where a case brings clinical context (age, sex, known disease, fever …), the answer is that with context, and
+    imaging_only beside it is that without. docs/findings.md lists the names and shows both forms of a case.
+    """
+    from paraspinal.differential import load_model, read_context
+
+    if context is not None and no_context:
+        raise UsageError(
+            "--context and --no-context exclude each other.", code="usage", remedy="Give one of them."
+        )
     chosen = load_model(model)
     chosen.prior_of(prior)
+    known = () if context is None else read_context(context)
     bad = seen = 0
     batch: list[_Case] = []
     for entry in _entries(file):
         seen += 1
-        case = _read(entry, chosen, context=context)
+        if known and seen > 1:
+            raise UsageError(
+                "--context speaks of one case, and the file holds several.",
+                code="context_of_many",
+                remedy="Write a context table into each case, or give a file with one case.",
+            )
+        case = _read(entry, chosen, known, no_context=no_context)
         if isinstance(case, str):
             bad += 1
             typer.echo(f"paraspinal: {entry.place}: {case}", err=True)
@@ -85,79 +104,18 @@ def classify_command(
         raise typer.Exit(BAD_LINES)
 
 
-def _entries(file: str) -> Iterator[_Entry]:
-    """Yield the cases of a file one by one: lines of JSON, or one JSON document with a case or a list."""
-    path = Path(file)
-    try:
-        # In one piece, so that a file that is no text is refused before anything is printed.
-        text = sys.stdin.read().removeprefix("\ufeff") if file == STDIN else path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = (error.strerror if isinstance(error, OSError) else None) or "it is no text in UTF-8"
-        raise UsageError(
-            f"{file} cannot be read: {why}.",
-            code="cases_unreadable",
-            remedy="Give a .json or .jsonl file in UTF-8, or - for stdin.",
-        ) from error
-    if path.suffix.lower() != ".json":
-        yield from _lines(text)
-        return
-    document = _parse("document", text)
-    if isinstance(document.value, list) and not _is_one_case(document.value):
-        yield from (_Entry(f"case {n}", value) for n, value in enumerate(document.value, start=1))
-    else:
-        yield document
+def _entries(file: str) -> Iterator[Entry]:
+    """Yield the cases of a file, or of lines on stdin, one by one."""
+    from paraspinal.differential.case_files import entries
+
+    yield from entries("stdin.jsonl" if file == STDIN else file, read_text(file))
 
 
-def _lines(text: str) -> Iterator[_Entry]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield _parse(f"line {number}", line)
-
-
-def _parse(place: str, text: str) -> _Entry:
-    try:
-        return _Entry(place, json.loads(text, object_pairs_hook=_object))
-    except json.JSONDecodeError as error:
-        where = f"{error.msg} at line {error.lineno}, column {error.colno}"
-        lines = " A file of several lines, a case each, is called .jsonl." if place == "document" else ""
-        return _Entry(
-            place, fault=f"This is not JSON: {where}. Write one JSON object.{lines} [case_not_json]"
-        )
-    except RecursionError:
-        return _Entry(place, fault="This is nested too deeply. Write one JSON object. [case_not_json]")
-    except UsageError as error:
-        return _Entry(place, fault=error.one_line())
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Return a JSON object; of a field that stands in it twice, nobody knows which one is meant."""
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = ", ".join(dict.fromkeys(name for name in names if names.count(name) > 1))
-        raise UsageError(
-            f"One object holds {twice} more than once.",
-            code="field_repeated",
-            remedy="Write every field once.",
-        )
-    for name, value in pairs:
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(
-                f"{name} cannot be {value}.",
-                code="finding_value",
-                remedy="Write null where nothing is known.",
-            )
-    return table
-
-
-def _is_one_case(items: list[object]) -> bool:
-    """Tell whether a list holds the findings of one case rather than cases."""
-    return bool(items) and all(isinstance(item, Mapping) and "state" in item for item in items)
-
-
-def _read(entry: _Entry, model: DifferentialModel, *, context: bool) -> _Case | str:
+def _read(
+    entry: Entry, model: DifferentialModel, known: tuple[Finding, ...], *, no_context: bool
+) -> _Case | str:
     """Return the case, or one line that says what is wrong with it."""
-    from paraspinal.differential import findings_from_case
+    from paraspinal.differential import findings_from_case, with_context
 
     if entry.fault is not None:
         return entry.fault
@@ -165,7 +123,7 @@ def _read(entry: _Entry, model: DifferentialModel, *, context: bool) -> _Case | 
     if not isinstance(value, Mapping) or "findings" not in value:
         return NO_CASE
     try:
-        found = findings_from_case(value)
+        found = with_context(findings_from_case(value), known)
     except ParaspinalError as error:
         return error.one_line()
     flags = value.get("flags") or ()
@@ -173,18 +131,28 @@ def _read(entry: _Entry, model: DifferentialModel, *, context: bool) -> _Case | 
         return "flags must be a list of texts. Correct it or leave it out. [case_form]"
     if not isinstance(value.get("id"), str | int | float | None):
         return "id must be a text or a number. Correct it or leave it out. [case_form]"
-    kept = found if context else tuple(f for f in found if f.name not in model.context_findings)
-    return _Case(entry.place, value.get("id"), kept, tuple(flags))
+    imaging = tuple(f for f in found if f.name not in model.context_findings)
+    both = not no_context and len(imaging) < len(found)
+    return _Case(
+        entry.place, value.get("id"), found if both else imaging, imaging if both else None, tuple(flags)
+    )
 
 
 def _print(batch: list[_Case], model: DifferentialModel, prior: str) -> None:
     from paraspinal.differential import differentials_of
 
-    ranked = differentials_of([c.findings for c in batch], model, prior=prior, flags=[c.flags for c in batch])
+    flags = [case.flags for case in batch]
+    ranked = differentials_of([case.findings for case in batch], model, prior=prior, flags=flags)
+    twice = [case for case in batch if case.imaging is not None]
+    alone = differentials_of(
+        [case.imaging or () for case in twice], model, prior=prior, flags=[case.flags for case in twice]
+    )
+    plain = dict(zip(map(id, twice), alone, strict=True))
     for case, differential in zip(batch, ranked, strict=True):
-        sys.stdout.write(_as_line(case, differential))
+        sys.stdout.write(_as_line(case, differential, plain.get(id(case))))
 
 
-def _as_line(case: _Case, differential: Differential) -> str:
+def _as_line(case: _Case, differential: Differential, imaging: Differential | None) -> str:
     identity = json.dumps(case.id if case.id is not None else case.place)
-    return f'{{"id":{identity},{differential.model_dump_json()[1:]}\n'
+    beside = "" if imaging is None else f',"imaging_only":{imaging.model_dump_json()}'
+    return f'{{"id":{identity},{differential.model_dump_json()[1:-1]}{beside}}}\n'

@@ -30,6 +30,7 @@ def summary(result: AnalysisResult, *, report: Path) -> str:
     blocks = [
         _wrap(f"{result.outcome.upper().replace('_', ' ')}: {result.outcome_reason}"),
         *_masses(result),
+        *_with_context(result),
         *_corrections(result),
         *_company(result),
         *_series(result),
@@ -55,6 +56,14 @@ def _masses(result: AnalysisResult) -> list[str]:
     if any(mass_certainty(mass, result) < SURE_FROM for mass in result.masses):
         notes.append("?: level uncertain")
     return [*lines, _wrap("; ".join(notes) + ".", first="  ")]
+
+
+def _with_context(result: AnalysisResult) -> list[str]:
+    if result.differential_with_context is None:
+        return []
+    known = ", ".join(finding.name for finding in result.context)
+    told = leading_entity(result.differential_with_context)
+    return [_wrap(f"With clinical context ({known}): {told}.")]
 
 
 def _corrections(result: AnalysisResult) -> list[str]:

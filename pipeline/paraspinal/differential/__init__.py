@@ -1,6 +1,7 @@
 """Findings to a ranked differential, with the evidence line by line."""
 
 from paraspinal.differential.cases import findings_from_case
+from paraspinal.differential.context import read_context, with_context
 from paraspinal.differential.derive_mass import mass_findings
 from paraspinal.differential.derive_patient import patient_findings
 from paraspinal.differential.explain import differential_of, differentials_of
@@ -26,4 +27,6 @@ __all__ = [
     "parse_override",
     "patient_differential",
     "patient_findings",
+    "read_context",
+    "with_context",
 ]

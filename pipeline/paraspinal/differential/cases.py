@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pydantic import ValidationError
 
 from paraspinal.differential.levels import BANDS, LEVELS, level_finding, span_probabilities
-from paraspinal.differential.names import LEVEL_FIELDS, FindingKind, check_name
+from paraspinal.differential.names import CONTEXT_FIELDS, LEVEL_FIELDS, FindingKind, check_name
 from paraspinal.errors import UsageError
-from paraspinal.result import Finding
+from paraspinal.result import ENTITIES, Finding
 
 DEGREES = ("none", "mild", "marked")
 _WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -39,6 +39,7 @@ _WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
 POSSIBLE = {
     "age_years": (0.0, 130.0),
     "size_mm": (0.1, 1000.0),
+    "fdg_suv_max": (0.0, 200.0),
     **dict.fromkeys(("hu_unenhanced", "hu_enhanced", "hu_phase_unstated"), (-1024.0, 3071.0)),
 }
 """What a number can be: years that people live, millimetres that fit into a trunk, the 12 bits of CT numbers."""
@@ -54,6 +55,9 @@ _CATEGORIES = {
     "margin": {"well": "well", "well-defined": "well", "sharp": "well", "ill": "ill", "ill-defined": "ill"},
     "level": {band: band for band in BANDS},
     "enhancement_pattern": {p: p for p in ("homogeneous", "heterogeneous")},
+    "fdg_uptake": {degree: degree for degree in ("low", "moderate", "high")},
+    "growth": {course: course for course in ("shrinking", "stable", "slow", "fast")},
+    "biopsy": {result: result for result in (*ENTITIES, "inconclusive")},
     "sex": {"m": "male", "male": "male", "f": "female", "female": "female"},
 }
 
@@ -63,7 +67,7 @@ def findings_from_case(case: Mapping[str, object]) -> tuple[Finding, ...]:
 
     ``case["findings"]`` is a table {name: true, false, null, number or text} (null: not mentioned, which is no
     evidence and never "no"), or a list of findings in the form of a result. ``age`` (years) and ``sex`` beside it
-    are read too.
+    are read too, and so is a table ``context`` (see `context_findings`).
 
     Raises
     ------
@@ -91,7 +95,41 @@ def findings_from_case(case: Mapping[str, object]) -> tuple[Finding, ...]:
         if case.get(field) is not None:
             stated.append(name)
             found.extend(_one(name, case[field], field=field))
+    if case.get("context") is not None:
+        added = context_findings(case["context"])
+        stated.extend(finding.name for finding in added)
+        found.extend(added)
     _check_told_once(stated)
+    return tuple(found)
+
+
+def context_findings(context: object) -> tuple[Finding, ...]:
+    """Return the findings of a table of clinical context; null is not known.
+
+    Raises
+    ------
+    UsageError
+        ``context_form`` if it is no table; ``context_unknown`` if a field does not exist (the remedy names the
+        closest ones); ``finding_value`` if a value does not suit its field.
+    """
+    if not isinstance(context, Mapping):
+        raise UsageError(
+            "The clinical context is no table of names and values.",
+            code="context_form",
+            remedy='Write {"age": 44, "known_anemia": true}; docs/findings.md lists the fields.',
+        )
+    found: list[Finding] = []
+    for field, value in context.items():
+        if field not in CONTEXT_FIELDS:
+            close = difflib.get_close_matches(str(field), CONTEXT_FIELDS, n=2, cutoff=0.4)
+            hint = f"Did you mean {' or '.join(close)}? " if close else ""
+            raise UsageError(
+                f"There is no clinical context {str(field)!r}.",
+                code="context_unknown",
+                remedy=f"{hint}The fields are {', '.join(CONTEXT_FIELDS)}.",
+            )
+        if value is not None:
+            found.extend(_one(CONTEXT_FIELDS[field], value, field=str(field)))
     return tuple(found)
 
 

@@ -117,7 +117,7 @@ class _View:
         best = self.model.entities[ENTITIES[int(np.argmax(each))]].title
         weights = self.seen.weight[b, f, : len(variable.categories)].tolist()
         told = template.format(
-            statement=_statement(variable, weights, self.model.observation.reliability.value),
+            statement=_statement(variable, weights, self.model.reliability_of(variable)),
             factor=_factor(emh),
             best=best,
         )

@@ -112,9 +112,13 @@ class DifferentialModel(Part):
         return frozenset(
             finding
             for name, variable in self.variables.items()
-            if variable.scope == "context"
-            for finding in (variable.readings or {name: Reading()})
+            for finding, reading in (variable.readings or {name: Reading()}).items()
+            if "context" in (reading.scope, variable.scope)
         )
+
+    def reliability_of(self, variable: Variable) -> float:
+        """Return how often a finding on this variable is taken as right."""
+        return (variable.reliability or self.observation.reliability).value
 
     def prior_of(self, name: str) -> dict[Entity, Probability]:
         """Return a named prior.

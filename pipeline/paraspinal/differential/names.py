@@ -56,9 +56,21 @@ _BOOLEAN = (
     "known_primary_malignancy",
     "nf1",
     "fever_or_infection",
+    "splenectomy",
+    "sulfur_colloid_uptake",
+    "mri_marrow_signal",
 )
-_CATEGORICAL = ("level", "margin", "enhancement", "enhancement_pattern", "sex")
-_NUMERIC = ("size_mm", "age_years", "hu_unenhanced", "hu_enhanced", "hu_phase_unstated")
+_CATEGORICAL = (
+    "level",
+    "margin",
+    "enhancement",
+    "enhancement_pattern",
+    "sex",
+    "fdg_uptake",
+    "growth",
+    "biopsy",
+)
+_NUMERIC = ("size_mm", "age_years", "fdg_suv_max", "hu_unenhanced", "hu_enhanced", "hu_phase_unstated")
 
 CATALOGUE: dict[str, FindingKind] = {
     **dict.fromkeys(_BOOLEAN, "boolean"),
@@ -66,6 +78,26 @@ CATALOGUE: dict[str, FindingKind] = {
     **dict.fromkeys(_NUMERIC, "numeric"),
 }
 """Every finding name with its kind. The three ``hu_*`` are evidence only through ``fluid_compatible``."""
+
+CONTEXT_FIELDS: dict[str, str] = {
+    "age": "age_years",
+    **{
+        name: name
+        for name in (
+            *("sex", "known_anemia", "known_haemoglobinopathy_or_marrow_disease", "known_primary_malignancy"),
+            *(
+                "nf1",
+                "fever_or_infection",
+                "splenectomy",
+                "sulfur_colloid_uptake",
+                "fdg_uptake",
+                "fdg_suv_max",
+            ),
+            *("mri_marrow_signal", "growth", "biopsy"),
+        )
+    },
+}
+"""What a context file may say, and the finding that each field makes."""
 
 LEVEL_FIELDS = frozenset({"level_min", "level_max"})
 """Fields of coded cases that are not findings themselves; they make up ``level``."""

@@ -46,13 +46,13 @@ def observe(cases: Sequence[Iterable[Finding]], model: DifferentialModel) -> Obs
     known = np.zeros(weight.shape[:2], dtype=bool)
     named: list[dict[int, str]] = []
     readers = _readers(model)
-    reliability = model.observation.reliability.value
+    reliability = [model.reliability_of(variable) for variable in model.variables.values()]
     for b, findings in enumerate(cases):
         names: dict[int, str] = {}
         for f, (weights, name) in _joined(findings, readers).items():
             if f in compiled.stands_in and any(k in names for k in compiled.stands_in[f]):
                 continue
-            weight[b, f, : len(weights)] = _scaled(weights, reliability)
+            weight[b, f, : len(weights)] = _scaled(weights, reliability[f])
             known[b, f] = True
             names[f] = name
         named.append(names)

@@ -64,13 +64,23 @@ class Cell(Part):
         return tuple(count + extra for count in self._raw)
 
 
+class Graded(Part):
+    """A number of the model itself, with its grade and reason."""
+
+    value: float
+    grade: Grade
+    note: str = Field(min_length=1)
+
+
 class Reading(Part):
     """How a finding of some name speaks about a variable.
 
     Booleans: the categories that agree with `present` and with `absent` (default: the variable's own first and
-    second). Numeric findings: `bands` are the borders between the categories.
+    second). Numeric findings: `bands` are the borders between the categories. A reading of an imaging variable may
+    itself be context (a splenectomy tells of the spleen).
     """
 
+    scope: Literal["imaging", "context"] | None = None
     present: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     bands: tuple[float, ...] = ()
@@ -82,6 +92,7 @@ class Variable(Part):
     categories: tuple[str, ...] = ("present", "absent")
     scope: Literal["imaging", "context"] = "imaging"
     group: str | None = None
+    reliability: Graded | None = Field(None, description="of this finding, where it differs from the model's")
     reversed: bool = Field(False, description="the first category goes with less of the group's cause")
     meaning: str
     says: dict[str, str]
@@ -106,14 +117,6 @@ class Variable(Part):
         return self
 
 
-class Graded(Part):
-    """A number of the model itself, with its grade and reason."""
-
-    value: float
-    grade: Grade
-    note: str = Field(min_length=1)
-
-
 class Kind(Part):
     """A sub-kind of an entity: its share of the entity, and where it inherits cells from, nearest first."""
 
@@ -121,10 +124,19 @@ class Kind(Part):
     inherits: tuple[str, ...] = ()
 
 
+class Shares(Part):
+    """Why the sub-kinds of an entity have the shares they have."""
+
+    grade: Grade
+    source: str = ""
+    note: str = Field(min_length=1)
+
+
 class EntityModel(Part):
     """An entity with its sub-kinds; their weights sum to 1."""
 
     title: str
+    shares: Shares
     kinds: dict[str, Kind]
 
     @model_validator(mode="after")

@@ -87,6 +87,7 @@ def _context(analysis: AnalysisLike) -> dict[str, Any]:
         "check_pictures": [] if result.masses else gallery.check_pictures(analysis),
         "differential": differential_view(result.differential),
         "mass_differentials": _mass_differentials(result),
+        "with_context": _with_context(result),
         "judged_by": _judged_by(result),
         "patient_rows": tables.measure_rows(result.measurements),
         "patient_findings": tables.finding_rows(result.findings),
@@ -183,6 +184,19 @@ def _mass_differentials(result: AnalysisResult) -> list[tuple[str, DifferentialV
         for m in result.masses
         if m.id not in result.differential.masses
     ]
+
+
+def _with_context(result: AnalysisResult) -> list[tuple[str, DifferentialView]]:
+    """Return the differentials with clinical context: the patient's, then those it does not speak for."""
+    told = result.differential_with_context
+    if told is None:
+        return []
+    others = [
+        (f"Mass {m.id}, with clinical context", differential_view(m.differential_with_context))
+        for m in result.masses
+        if m.differential_with_context is not None and m.id not in told.masses
+    ]
+    return [("With clinical context", differential_view(told)), *others]
 
 
 def _seconds(result: AnalysisResult) -> str:
