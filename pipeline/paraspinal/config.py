@@ -816,6 +816,8 @@ class DifferentialConfig(_Section):
     prior: str = setting("uniform", "named prior of the model")
     present_from: float = setting(0.8, "a finding this probable is stated as present", gt=0.5, lt=1)
     absent_to: float = setting(0.2, "a finding this improbable is stated as absent", gt=0, lt=0.5)
+    vessel_wall_max_slice_mm: float = setting(5.0, "the aorta's wall is not judged in thicker slices", gt=0)
+    vessel_wall_max_fwhm_mm: float = setting(1.9, "nor at a broader in-plane edge response", gt=0)
     unseen_probability: float = setting(
         0.05, "probability of what lies below a detection limit that was not stated", gt=0, lt=0.5
     )
@@ -889,6 +891,12 @@ class DifferentialConfig(_Section):
         0.2, "standard uncertainty of that limit, which no published series supports", ge=0
     )
     coarsening_min_vertebrae: int = setting(2, "fewer vertebrae read give no statement on trabeculae", ge=1)
+    myocardial_iron_hu: float = setting(
+        60.0,
+        "unenhanced myocardium with iron lies above; one such heart read 56 [KSTR1110], a chest without it here 58",
+        gt=0,
+    )
+    myocardial_iron_sd_hu: float = setting(6.0, "standard uncertainty of that limit", ge=0)
     osteosclerosis_hu: float = setting(
         380.0,
         "median trabecular density of sclerosis: mean and 2 SD below 30 years, 20.7 % more in the thorax",

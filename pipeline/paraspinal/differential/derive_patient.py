@@ -25,7 +25,6 @@ NOTHING_SEARCHED = MassSearch(masses=(), explained_away=(), coverage=())
 _LATER = {
     "cortical_thinning": "this version does not measure cortices away from a mass",
     "endplate_central_depression": "this version does not fit end plates",
-    "myocardial_iron": "this version does not outline the myocardium",
     "lymphadenopathy": "this version does not search for lymph nodes",
     "other_emh_site": "this version does not search kidneys, pericardium, pleura and the presacral space",
 }
@@ -70,14 +69,27 @@ def _by_density(
         return (
             not_assessed("liver_iron", refusal, ("liver_hu",)),
             not_assessed("blood_pool_low", refusal, ("aortic_lumen_hu",)),
+            not_assessed("myocardial_iron", refusal, ("myocardium_hu",)),
             not_assessed("diffuse_osteosclerosis", refusal, ("trabecular_hu",)),
         )
     lumen, bone = config.blood_pool_low_hu, config.osteosclerosis_hu
     return (
         graded("liver_iron", patient, "liver_hu", config.liver_iron_hu, config=config),
         graded("blood_pool_low", patient, "aortic_lumen_hu", lumen, config=config, below=True),
+        _myocardial_iron(patient, config),
         _over_vertebrae("diffuse_osteosclerosis", vertebrae, "trabecular_hu", bone, config),
     )
+
+
+def _myocardial_iron(patient: Measurements, config: DifferentialConfig) -> Finding:
+    """Judge the myocardium against a limit that is itself uncertain: one iron-laden heart was published at 56 HU."""
+    name, key = "myocardial_iron", "myocardium_hu"
+    m, limit, sd = patient.get(key), config.myocardial_iron_hu, config.myocardial_iron_sd_hu
+    p = None if m is None else probability_above(m, limit, config=config, threshold_sd=sd)
+    if m is None or p is None:
+        reason = f"{key} was not measured" if m is None else m.reason or f"{key}: {m.status}"
+        return not_assessed(name, reason, (key,))
+    return boolean(name, p, (key,), config=config, reason=m.reason)
 
 
 def _no_density(quality: ScanQuality | None) -> str | None:

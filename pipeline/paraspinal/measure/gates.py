@@ -122,6 +122,17 @@ def why_not(key: str, quality: ScanQuality, config: MeasureConfig, *, slice_mm: 
     Parameters
     ----------
     key : str
+    "lumen_wall_contrast_hu": Gate(
+        max_slice_mm="vessel_wall_max_slice_mm",
+        max_fwhm_mm="vessel_wall_max_fwhm_mm",
+        fwhm_known=True,
+        blood="unenhanced",
+        noise="raises the limit, which stretches of the vessel set",
+        also="120 rays that leave the aorta into fat",
+    ),
+    "myocardium_hu": Gate(
+        blood="unenhanced", also="60 mL of heart; below its limit where nothing is 6 HU denser than its blood"
+    ),
         A key of the contract that has a gate of its own.
     slice_mm : float
         Effective slice thickness.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MeasureConfig
-from paraspinal.measure import rib
+from paraspinal.measure import aortic_wall, myocardium, rib
 from paraspinal.measure.blood_pool import measure_aortic_lumen
 from paraspinal.measure.effusion import measure_effusion
 from paraspinal.measure.liver import measure_liver
-from paraspinal.measure.organ import HU
 from paraspinal.measure.scan import measure_scan
 from paraspinal.measure.spleen import measure_spleen
 from paraspinal.quality.types import ScanQuality
@@ -30,8 +29,8 @@ def measure_patient(
     for side in ("left", "right"):
         out |= measure_effusion(volume, anatomy, quality, side, config)
     out["aortic_lumen_hu"] = measure_aortic_lumen(volume, anatomy, quality, config=config)
-    out["lumen_wall_contrast_hu"] = Measurement.missing(HU, "this version does not outline the aortic wall")
-    out["myocardium_hu"] = Measurement.missing(HU, "this version does not outline the myocardium")
+    out[aortic_wall.KEY] = aortic_wall.measure_wall_contrast(volume, anatomy, quality, config)
+    out[myocardium.KEY] = myocardium.measure_myocardium(volume, anatomy, quality, config)
     out[rib.KEY] = rib.measure_rib_width(volume, anatomy, quality, config)
     out["rib_cortex_mm"] = Measurement.missing("mm", "this version does not fit the cortex of ribs")
     return out | measure_scan(quality)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from paraspinal.phantom import sdf
 from paraspinal.phantom.bowel import (
@@ -27,6 +28,7 @@ from paraspinal.phantom.trunk import TrunkFields, TrunkPlan
 from paraspinal.phantom.tubes import Tube, paint_tube, smooth_path, tube_distance
 
 Point = npt.NDArray[np.float64]
+_CALCIUM_HU = 180.0  # what calcium adds in an autosplenectomised spleen (reported 100 to 300 HU)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def paint_abdomen(
     paint_tube(canvas, plan.pancreas, 38.0 + (40 if t.enhanced else 0), label=NUMBER["pancreas"])
     _paint_liver(canvas, trunk, plan, fields, texture, t)
     if "spleen" not in plan.missing:
-        _paint_spleen(canvas, plan, fields, texture, t)
+        _paint_spleen(canvas, plan, fields, texture, t, calcium=organs.spleen_calcium)
     for centre, label in plan.kidneys:
         _paint_kidney(canvas, centre, label, texture, t)
 
@@ -197,7 +199,13 @@ def _paint_liver(
 
 
 def _paint_spleen(
-    canvas: Canvas, plan: AbdomenPlan, fields: TrunkFields, texture: Texture, t: Tissues
+    canvas: Canvas,
+    plan: AbdomenPlan,
+    fields: TrunkFields,
+    texture: Texture,
+    t: Tissues,
+    *,
+    calcium: float = 0.0,
 ) -> None:
     reach = np.array(plan.spleen_axes) * 1.15 + 4
     window = canvas.window(plan.spleen_centre - reach, plan.spleen_centre + reach)
@@ -227,6 +235,11 @@ def _paint_spleen(
     for centre, radius in plan.lesions:
         ball = sdf.ellipsoid(x - centre[0], y - centre[1], z - centre[2], (radius, radius * 0.9, radius))
         canvas.paint(window, np.maximum(ball, d), t.spleen + plan.lesion_delta, edge_mm=2.5)
+    if calcium > 0:
+        # Where a texture of unit variance is high; scars calcify in patches.
+        patches = (np.float32(stats.norm.isf(min(calcium, 0.999))) - texture.on(canvas, window)) * 5.0
+        dense = t.spleen + _CALCIUM_HU * t.high_z
+        canvas.paint(window, np.asarray(np.maximum(patches, d), np.float32), dense, edge_mm=2.0)
 
 
 def _paint_kidney(canvas: Canvas, centre: Point, label: int, texture: Texture, t: Tissues) -> None:

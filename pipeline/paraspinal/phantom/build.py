@@ -253,13 +253,21 @@ def _paint(canvas: Canvas, body: _Body) -> None:
     paint_diaphragm(canvas, fields, hull, t)
     paint_abdomen(canvas, trunk, body.abdomen, fields, body.soft, body.streaks, t, spec.organs)
     if "heart" not in left_out:
-        paint_heart(canvas, body.mediastinum, fields.dome, t)
+        paint_heart(canvas, body.mediastinum, fields.dome, t, myocardium_hu=spec.organs.myocardium_hu)
     paint_spinal_fat(canvas, trunk, t)
     paint_muscles(canvas, body.muscles, body.soft, body.streaks, t)
     paint_airway(canvas, body.mediastinum)
     for mass in body.masses:
         paint_mass(canvas, mass, fields, body.soft, t)
-    paint_great_vessels(canvas, body.mediastinum, t, body.soft, calcium=patient.vessel_calcium)
+    paint_great_vessels(
+        canvas,
+        body.mediastinum,
+        t,
+        body.soft,
+        calcium=patient.vessel_calcium,
+        wall_mm=spec.organs.aorta_wall_mm,
+        wall_hu=spec.organs.aorta_wall_hu,
+    )
     paint_pelvis(canvas, trunk, fields, spec.bone, body.marrow, body.streaks, t)
     paint_limbs(canvas, body.limbs, fields.body, spec.bone, body.streaks, t)
     if "scapulae" not in left_out:

@@ -23,6 +23,7 @@ _PLEURA_MM = 2.0
 # Fat and pleura between vertebra and lung; the line that a radiograph shows is about 1 mm [RKEY-ANAT].
 _PARASPINAL_LINE_MM = 3.5
 _FAR = np.float32(60.0)
+_SETTLED = 0.4  # of an effusion's depth holds what settles: about a haematocrit
 
 
 def spine_hull(spine: SpinePlan) -> tuple[Column, Column]:
@@ -109,6 +110,9 @@ def paint_lungs(
             level = back - np.float32(fluid_mm) - y - 6.0 * np.exp(fields.cavity / 8.0)
             fluid = np.maximum(lung, level)
             canvas.paint(canvas.whole, fluid, organs.effusion_hu, label=NUMBER[f"effusion_{name}"], only=side)
+            if organs.effusion_layer_hu is not None:
+                settled = np.maximum(fluid, back - np.float32(_SETTLED * fluid_mm) - y)
+                canvas.paint(canvas.whole, settled, organs.effusion_layer_hu, edge_mm=3.0, only=side)
 
 
 def _paint_consolidation(

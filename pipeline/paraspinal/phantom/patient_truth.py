@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from paraspinal.phantom.company_truth import company_findings, company_measurements
 from paraspinal.phantom.spec import PhantomSpec
 
 _ENLARGED_SPLEEN_ML = 314.0  # upper limit of a normal spleen [PRASS]
@@ -27,9 +28,9 @@ def patient_truth(
         Vertebrae that the scan shows whole.
     """
     return {
-        "measurements": _volumes(organs) | _densities(spec, organs),
+        "measurements": _volumes(organs) | _densities(spec, organs) | company_measurements(spec, organs),
         "vertebrae": {level: _vertebra(spec) for level in levels},
-        "findings": _company(spec, organs) | _bone(spec),
+        "findings": _company(spec, organs) | company_findings(spec, organs) | _bone(spec),
     }
 
 

@@ -123,8 +123,11 @@ class BoneSpec:
 class OrganSpec:
     """Sizes and attenuations of the organs; HU hold for the unenhanced phase at 120 kVp.
 
-    ``spleen_scale`` 1 is about 180 mL; ``liver_scale`` lengthens the right lobe. ``left_out`` names structures that
-    are not drawn (the tests of a single structure are faster without the others).
+    ``spleen_scale`` 1 is about 180 mL; ``spleen_calcium`` is the share of it that is calcified (0-1).
+    ``liver_scale`` lengthens the right lobe. ``blood_hu`` fills heart and vessels, ``aorta_wall_hu`` and
+    ``aorta_wall_mm`` are the wall around it, ``myocardium_hu`` the heart's. ``effusion_layer_hu`` is what settled in
+    the dependent 40 % of an effusion's depth (cells and clot of a haemothorax); None is an even fluid. ``left_out``
+    names structures that are not drawn (the tests of a single structure are faster without the others).
     """
 
     spleen_scale: float = 1.0
@@ -150,12 +153,17 @@ class PhantomSpec:
     spacing_mm : tuple of float
         Distance of voxel centres along (z, y, x).
     levels : tuple of str
+    spleen_calcium: float = 0.0
         Top and bottom vertebra; the scan is centred between them. How much is really seen follows from the shape.
     seed : int
         Varies habitus, spine, vessels and texture.
+    aorta_wall_hu: float = 46.0
+    aorta_wall_mm: float = 1.3
+    myocardium_hu: float = 48.0
     noise_hu : float
         Voxel SD in soft tissue beside the spine; 0 is a noise-free scan.
     fwhm_mm : float
+    effusion_layer_hu: float | None = None
         In-plane full width at half maximum of the scanner's response.
     slice_thickness_mm : float or None
         Width of the slice profile; None is the slice distance.

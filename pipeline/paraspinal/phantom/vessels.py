@@ -229,7 +229,9 @@ def heart_distance(canvas: Canvas, plan: MediastinumPlan, x: Field, y: Field, z:
     return out
 
 
-def paint_heart(canvas: Canvas, plan: MediastinumPlan, dome: Field, t: Tissues) -> None:
+def paint_heart(
+    canvas: Canvas, plan: MediastinumPlan, dome: Field, t: Tissues, *, myocardium_hu: float = WALL_HU + 6
+) -> None:
     """Paint myocardium and blood, flattened where it rests on the diaphragm."""
     centres = np.array([b[0] for b in plan.heart])
     window = canvas.window(centres.min(axis=0) - 52, centres.max(axis=0) + 52)
@@ -238,14 +240,21 @@ def paint_heart(canvas: Canvas, plan: MediastinumPlan, dome: Field, t: Tissues) 
     x, y, z = canvas.grid(window)
     above = dome[window] + np.float32(4.0)
     whole = np.maximum(canvas.rough(window, heart_distance(canvas, plan, x, y, z), 0.8), above)
-    canvas.paint(window, whole, WALL_HU + 6 + (25 if t.enhanced else 0), label=NUMBER["heart"])
+    canvas.paint(window, whole, myocardium_hu + (25 if t.enhanced else 0), label=NUMBER["heart"])
     for (centre, axes), left in plan.chambers:
         d = sdf.ellipsoid(x - centre[0], y - centre[1], z - centre[2], axes)
         canvas.paint(window, np.maximum(d, above + 6), t.blood if left else t.right_blood)
 
 
 def paint_great_vessels(
-    canvas: Canvas, plan: MediastinumPlan, t: Tissues, texture: Texture, *, calcium: float = 0.0
+    canvas: Canvas,
+    plan: MediastinumPlan,
+    t: Tissues,
+    texture: Texture,
+    *,
+    calcium: float = 0.0,
+    wall_mm: float = 1.3,
+    wall_hu: float = WALL_HU + 4,
 ) -> None:
     """Paint pulmonary arteries, venae cavae, azygos and aorta, the aorta last so that it stays whole."""
     for tube in plan.pulmonary:
@@ -255,7 +264,7 @@ def paint_great_vessels(
     paint_column(canvas, plan.upper_cava, t.right_blood, label=NUMBER["body"])
     for tube in plan.branches:
         paint_tube(canvas, tube, t.blood, label=NUMBER["body"])
-    paint_column(canvas, plan.aorta, t.blood, label=NUMBER["aorta"], wall_mm=1.3, wall_hu=WALL_HU + 4)
+    paint_column(canvas, plan.aorta, t.blood, label=NUMBER["aorta"], wall_mm=wall_mm, wall_hu=wall_hu)
     paint_tube(canvas, plan.arch, t.blood, label=NUMBER["aorta"])
     for tube, side in zip(plan.iliacs, ("left", "right"), strict=True):
         paint_tube(canvas, tube, t.blood, label=NUMBER[f"iliac_artery_{side}"])
