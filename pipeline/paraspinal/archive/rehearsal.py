@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from paraspinal.archive.job import Job
+from paraspinal.archive.receipt import write_receipt
 
 
 def rehearse(job: Job) -> dict[str, Any]:
-    """Do what the settings say and write ``result.json`` with the case and its attempt in it."""
+    """Do what the settings say, then write ``result.json`` and its receipt."""
     settings = job.settings
     begin = time.monotonic()
     _make_trouble(settings.get("trouble", ""))
@@ -27,11 +28,12 @@ def rehearse(job: Job) -> dict[str, Any]:
         time.sleep(min(0.01, float(settings["seconds"])))
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"case": job.case, "recipe": settings.get("recipe", "")})
     staged = folder / f".{os.getpid()}.tmp"
-    staged.write_text(text, encoding="utf-8")
+    staged.write_text(json.dumps({"case": job.case}), encoding="utf-8")
     os.replace(staged, folder / "result.json")
-    return {"outcome": "no_mass", "input_digest": job.case}
+    facts = {"outcome": "no_mass", "input_digest": job.case}
+    write_receipt(folder, case=job.case, recipe=settings["recipe"], stamp=settings["stamp"], facts=facts)
+    return facts
 
 
 def _make_trouble(kind: str) -> None:

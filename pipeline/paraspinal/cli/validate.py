@@ -52,7 +52,7 @@ def validate_command(
 
     phantom: random synthetic bodies with masses of 10 to 90 mm. hybrid: known masses of 15 to 80 mm put into the real
     series under --data. bone: the same, in series with thin slices, where masses destroy or hollow out vertebrae.
-    patient: random synthetic bodies with signs of marrow, spleen, liver, blood and fluid, each compared with the truth.
+    patient: random synthetic bodies with signs of marrow, spleen, liver, blood and fluid, against their truth.
     untouched: those series as they are, where every candidate is one too many.
 
     Cases that FOLDER holds already are not run again, so an interrupted run goes on where it stopped.
