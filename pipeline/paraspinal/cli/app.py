@@ -31,6 +31,10 @@ if importlib.util.find_spec("paraspinal.cli.classify"):
     from paraspinal.cli.classify import classify_command
 
     app.command("classify")(classify_command)
+if importlib.util.find_spec("paraspinal.cli.evaluate"):
+    from paraspinal.cli.evaluate import evaluate_command
+
+    app.command("evaluate", epilog=EPILOG)(evaluate_command)
 if importlib.util.find_spec("paraspinal.cli.inspect"):
     from paraspinal.cli.inspect import inspect_command
 
@@ -55,12 +59,16 @@ if importlib.util.find_spec("paraspinal.cli.validate"):
     app.command("validate")(validate_command)
 if importlib.util.find_spec("paraspinal.archive"):
     from paraspinal.cli.batch import batch_command
+    from paraspinal.cli.collect import collect_command
+    from paraspinal.cli.dashboard import dashboard_command
     from paraspinal.cli.index import index_command
     from paraspinal.cli.select import select_command
 
     app.command("index")(index_command)
     app.command("select")(select_command)
     app.command("batch")(batch_command)
+    app.command("collect")(collect_command)
+    app.command("dashboard")(dashboard_command)
 
 
 @app.command("version")

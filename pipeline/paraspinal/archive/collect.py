@@ -1,0 +1,200 @@
+"""All results of a batch as tables: Parquet with a declared schema, and CSV; read in pieces, put in place at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from paraspinal.archive import flatten
+from paraspinal.archive.columns import PARTITION_COLUMN, PARTITIONED, TABLES, arrow_schema
+from paraspinal.archive.layout import Layout
+from paraspinal.archive.ledger import CaseRow, open_ledger
+from paraspinal.errors import OutputError, UsageError
+
+_PIECE = 100  # results that are read at a time
+_CSV = ("cases", "masses", "findings", "measurements")
+Tables = dict[str, pa.Table]
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What was collected: rows by table, and results that should be there and cannot be read."""
+
+    rows: dict[str, int]
+    unreadable: int
+    folder: Path
+
+
+def collect(
+    out: str | Path,
+    *,
+    processes: int = 2,
+    with_csv: bool = True,
+    progress: Callable[[str], None] | None = None,
+) -> Collected:
+    """Write the tables of a batch into its folder ``cohort`` and return what they hold.
+
+    An earlier ``cohort`` is replaced when the new one is complete.
+
+    Raises
+    ------
+    UsageError
+        ``no_ledger`` if the folder is none of a batch.
+    OutputError
+        If it cannot be written.
+    """
+    layout = Layout(Path(out))
+    if not layout.ledger.is_file():
+        raise UsageError(
+            f"{layout.root} holds no ledger.",
+            code="no_ledger",
+            remedy="Name the output folder of paraspinal batch.",
+        )
+    staged = layout.root / f".cohort.{os.getpid()}"
+    try:
+        shutil.rmtree(staged, ignore_errors=True)
+        staged.mkdir()
+        rows, unreadable = _write(
+            layout, staged, processes, with_csv=with_csv, tell=progress or (lambda _: None)
+        )
+        _describe(staged / "schema.json")
+        old = layout.root / f".cohort.old.{os.getpid()}"
+        if layout.cohort.exists():
+            layout.cohort.rename(old)
+        staged.rename(layout.cohort)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(
+            f"{layout.cohort} cannot be written: {error.strerror or error}.",
+            code="output_not_writable",
+            remedy="Make room or give write permission, and collect again.",
+        ) from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return Collected(rows, unreadable, layout.cohort)
+
+
+def _write(
+    layout: Layout, staged: Path, processes: int, *, with_csv: bool, tell: Callable[[str], None]
+) -> tuple[dict[str, int], int]:
+    counts = dict.fromkeys(TABLES, 0)
+    unreadable = read = 0
+    with ExitStack() as stack:
+        ledger = stack.enter_context(open_ledger(layout.ledger))
+        writers = _Writers(staged, stack, with_csv=with_csv)
+        pool = None
+        if processes > 1:
+            pool = stack.enter_context(ProcessPoolExecutor(processes, mp_context=get_context("spawn")))
+        for tables, missing in _tables(_pieces(ledger.rows()), layout.root, pool, ahead=2 * processes):
+            unreadable += missing
+            read += tables["cases"].num_rows
+            for name, table in tables.items():
+                counts[name] += table.num_rows
+                writers.write(name, table)
+            tell(f"{read} cases")
+    return counts, unreadable
+
+
+def _pieces(lines: Iterator[CaseRow]) -> Iterator[list[CaseRow]]:
+    while piece := list(islice(lines, _PIECE)):
+        yield piece
+
+
+def _tables(
+    pieces: Iterator[list[CaseRow]], root: Path, pool: ProcessPoolExecutor | None, *, ahead: int
+) -> Iterator[tuple[Tables, int]]:
+    """Yield the tables of piece after piece, a few of them made ahead by the pool."""
+    if pool is None:
+        for piece in pieces:
+            yield tables_of(piece, root)
+        return
+    waiting = [pool.submit(tables_of, piece, root) for piece in islice(pieces, ahead)]
+    while waiting:
+        yield waiting.pop(0).result()
+        waiting += [pool.submit(tables_of, piece, root) for piece in islice(pieces, 1)]
+
+
+def tables_of(lines: Sequence[CaseRow], root: Path) -> tuple[Tables, int]:
+    """Return the tables of some cases, and how many of their results cannot be read."""
+    layout = Layout(root)
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    missing = 0
+    for line in lines:
+        result = _result(layout.case(line.id)) if line.status == "done" else None
+        missing += line.status == "done" and result is None
+        rows["cases"].append(flatten.case_row(line, result))
+        if result is not None:
+            rows["masses"] += flatten.mass_rows(line.id, result)
+            rows["measurements"] += flatten.measurement_rows(line.id, result)
+            rows["findings"] += flatten.finding_rows(line.id, result)
+    return {name: _table(name, own) for name, own in rows.items()}, missing
+
+
+def _table(name: str, rows: Sequence[dict[str, Any]]) -> pa.Table:
+    """Return rows as a table with every declared column, the one it is partitioned by included."""
+    columns = {c.name: pa.array([row.get(c.name) for row in rows], c.type) for c in TABLES[name]}
+    return pa.table(columns)
+
+
+def _result(folder: Path) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads((folder / "result.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and "provenance" in found else None
+
+
+class _Writers:
+    """Open files of all tables."""
+
+    def __init__(self, folder: Path, stack: ExitStack, *, with_csv: bool) -> None:
+        self._folder, self._stack = folder, stack
+        self._parquet: dict[Path, pq.ParquetWriter] = {}
+        self._csv = {name: self._csv_writer(name) for name in _CSV} if with_csv else {}
+
+    def write(self, name: str, table: pa.Table) -> None:
+        """Append rows to a table's files."""
+        if name in self._csv:
+            self._csv[name].write(table)
+        if name not in PARTITIONED:
+            self._append(self._folder / name / "part-0.parquet", arrow_schema(name), table)
+            return
+        for kind in pc.unique(table[PARTITION_COLUMN]).to_pylist():
+            own = table.filter(pc.equal(table[PARTITION_COLUMN], kind)).drop_columns([PARTITION_COLUMN])
+            place = self._folder / name / f"{PARTITION_COLUMN}={kind}" / "part-0.parquet"
+            self._append(place, arrow_schema(name), own)
+
+    def _append(self, path: Path, schema: pa.Schema, table: pa.Table) -> None:
+        if path not in self._parquet:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            writer = pq.ParquetWriter(path, schema, compression="zstd")
+            self._parquet[path] = self._stack.enter_context(writer)
+        self._parquet[path].write_table(table.cast(schema))
+
+    def _csv_writer(self, name: str) -> Any:
+        schema = pa.schema([pa.field(c.name, c.type) for c in TABLES[name]])
+        return self._stack.enter_context(pa_csv.CSVWriter(self._folder / f"{name}.csv", schema))
+
+
+def _describe(path: Path) -> None:
+    """Write what the columns are, for readers of the CSV files."""
+    tables = {
+        name: [{"column": c.name, "type": str(c.type), "unit": c.unit, "meaning": c.meaning} for c in columns]
+        for name, columns in TABLES.items()
+    }
+    path.write_text(json.dumps(tables, indent=1) + "\n", encoding="utf-8")

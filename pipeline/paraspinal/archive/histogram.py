@@ -1,0 +1,54 @@
+"""Histograms as plain SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_BINS = 24
+_WIDTH, _HEIGHT, _FOOT = 300, 110, 18
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How values are spread: title, number, quartiles as text, and the bars (x, y, width, height) of a drawing."""
+
+    title: str
+    count: int
+    summary: str
+    low: str
+    high: str
+    bars: tuple[tuple[float, float, float, float], ...]
+    width: int = _WIDTH
+    height: int = _HEIGHT + _FOOT
+    baseline: int = _HEIGHT
+
+
+def histogram(title: str, values: Sequence[float]) -> Histogram | None:
+    """Return the histogram of some values; None where there are none.
+
+    The outermost hundredth on either side is gathered in the outermost bars.
+    """
+    array = np.asarray([v for v in values if v is not None], np.float64)
+    if array.size == 0:
+        return None
+    low, high = np.percentile(array, (1, 99))
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    counts, _ = np.histogram(np.clip(array, low, high), bins=_BINS, range=(low, high))
+    step = _WIDTH / _BINS
+    tallest = max(int(counts.max()), 1)
+    bars = tuple(
+        (
+            round(k * step, 1),
+            round(_HEIGHT * (1 - n / tallest), 1),
+            round(step - 1, 1),
+            round(_HEIGHT * n / tallest, 1),
+        )
+        for k, n in enumerate(counts.tolist())
+    )
+    first, middle, third = np.percentile(array, (25, 50, 75))
+    summary = f"median {middle:.3g}, quartiles {first:.3g} to {third:.3g}"
+    return Histogram(title, int(array.size), summary, f"{low:.3g}", f"{high:.3g}", bars)

@@ -1,0 +1,39 @@
+"""``paraspinal collect OUT``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from paraspinal.cli.arguments import input_path
+
+
+def collect_command(
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", parser=input_path, help="The output folder of paraspinal batch.")
+    ],
+    csv: Annotated[bool, typer.Option(help="Write CSV files beside the Parquet files.")] = True,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Processes that read results.")] = 2,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Gather all results of a batch in tables: OUT/cohort holds cases, masses, measurements and findings.
+
+    Parquet with units and meanings in its schema, partitioned by patient, mass, vertebra and rib, and the same as
+    CSV; schema.json says what the columns are. Cases that were refused, failed or not selected are rows, too. Query
+    them with DuckDB: SELECT … FROM 'OUT/cohort/measurements/*/*.parquet'.
+    """
+    from paraspinal.archive.collect import collect
+    from paraspinal.cli.console import stage_progress
+
+    with stage_progress(quiet=quiet) as tell:
+        done = collect(out, processes=processes, with_csv=csv, progress=tell)
+    if not quiet:
+        rows = ", ".join(f"{name} {n}" for name, n in done.rows.items())
+        typer.echo(f"{done.folder}: {rows} rows.")
+    if done.unreadable:
+        typer.echo(
+            f"paraspinal: {done.unreadable} results that the ledger calls done cannot be read; run the batch again.",
+            err=True,
+        )
