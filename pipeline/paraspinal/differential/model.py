@@ -138,6 +138,12 @@ class DifferentialModel(Part):
         total = sum(prior.probabilities.values())
         return {entity: prior.probabilities[entity] / total for entity in ENTITIES}
 
+    def with_variables(self, variables: dict[str, Variable]) -> DifferentialModel:
+        """Return the model with other variables, checked anew."""
+        return DifferentialModel(
+            **{**{name: getattr(self, name) for name in type(self).model_fields}, "variables": variables}
+        )
+
     @cached_property
     def compiled(self) -> CompiledModel:
         """The model as arrays, made once."""
