@@ -15,6 +15,7 @@ from paraspinal.phantom.tissue import FAT_HU
 
 Field = npt.NDArray[np.float32]
 _RIM_MM = 3.0
+_SHARP_MM = 0.25
 _ROOM_MM = 3.0  # foci keep this distance from the surface
 SHELL_MM = 1.2
 """Thickness of the cortex of a hollow that a mass pressed into bone (engineering default)."""
@@ -59,8 +60,12 @@ def make_form(
     out, ahead, up = (_finer(field, fine) for field in (site.out, site.ahead, site.up))
     lobes = draw_lobes(rng, spec)
     d = distance_to(spec, lobes, out, ahead, up)
-    width = max(spec.edge_width_mm, 0.25)
-    share = np.clip(0.5 - d / width, 0.0, 1.0)
+    share = _inside(d, max(spec.edge_width_mm, _SHARP_MM))
+    if (
+        spec.bone == "scalloping"
+    ):  # a mass that blends with fat still ends sharply at the cortex of its hollow
+        bone = _finer(site.column, fine)
+        share = bone * _inside(d, _SHARP_MM) + (1.0 - bone) * share
     inside = np.full(d.shape, hu, np.float32)
     if spec.rim_hu is not None:
         inside[d > -_RIM_MM] = spec.rim_hu
@@ -69,13 +74,18 @@ def make_form(
             ball = np.sqrt((out - centre[0]) ** 2 + (ahead - centre[1]) ** 2 + (up - centre[2]) ** 2) - radius
             inside += np.float32(delta) * np.clip(0.5 - ball / 0.5, 0.0, 1.0)
     step = [s / n for s, n in zip(spacing_mm, fine, strict=True)]
-    around = np.clip(0.5 - (d - SHELL_MM) / width, 0.0, 1.0) - share
+    around = _inside(d - SHELL_MM, _SHARP_MM) - _inside(d, _SHARP_MM)
     amount, weighted, shell = (
         _averaged(_blurred(f, step, fwhm_mm, slice_mm), fine) for f in (share, share * inside, around)
     )
     value = weighted / np.maximum(amount, 1e-3)
     distance = distance_to(spec, lobes, site.out, site.ahead, site.up)
     return Form(amount, value.astype(np.float32), distance, shell, foci)
+
+
+def _inside(distance: Field, width_mm: float) -> Field:
+    """Return the share of a mass whose border is a ramp so wide."""
+    return np.asarray(np.clip(0.5 - distance / width_mm, 0.0, 1.0), np.float32)
 
 
 def _contents(rng: np.random.Generator, spec: MassSpec) -> dict[str, tuple[Ball, ...]]:
