@@ -374,6 +374,11 @@ class AnatomyConfig(_Section):
     kidney_lean_mm: float = setting(28.0, "its parts lie this close to each other across its long axis", gt=0)
     kidney_half_mm: float = setting(65.0, "and this close along it", gt=0)
     kidney_height_sd_mm: float = setting(42.0, "spread of a kidney's height", gt=0)
+    twin_fat: float = setting(
+        0.9, "share of its surface in fat from which a lump may be the right kidney's twin", gt=0, le=1
+    )
+    twin_lung: float = setting(0.2, "share of a kidney's surface that may lie against lung or wall", ge=0, le=1)
+    twin_ratio: float = setting(1.8, "kidneys of one person differ less than this in volume", gt=1)
     lump_least: float = setting(0.12, "a lump less like an organ than this is not taken for it", gt=0, le=1)
     organ_passing_hu: float = setting(8.0, "HU step that lets 37 % of the walkers pass between organs", gt=0)
     lump_neck: float = setting(
@@ -796,6 +801,15 @@ class MeasureConfig(_Section):
     )
     bone_contact_mm: float = setting(3.0, "mass surface this close to a vertebra touches it", gt=0)
     erosion_max_slice_mm: float = setting(2.5, "cortex is not judged in thicker slices", gt=0)
+    cortex_max_slice_mm: float = setting(2.5, "the cortex of ribs is not fitted in thicker slices", gt=0)
+    cortex_max_fwhm_mm: float = setting(2.0, "nor at a broader in-plane edge response", gt=0)
+    rib_cortex_hu: float = setting(
+        1200.0, "density of rib cortex before it is read: real chests here say 1,370 and 1,400", gt=0
+    )
+    rib_cortex_sd_hu: float = setting(200.0, "its standard uncertainty; twice that at other tube voltages", gt=0)
+    rib_blur_relative_sd: float = setting(
+        0.05, "relative standard uncertainty of the scan's edge response where ribs are read", gt=0
+    )
     trabecular_depth_mm: float = setting(4.0, "trabecular bone is read this far inside the body", ge=2)
     min_trabecular_ml: float = setting(0.3, "a smaller trabecular region is not read", gt=0)
     coarsening_max_slice_mm: float = setting(
@@ -807,6 +821,8 @@ class MeasureConfig(_Section):
     splenic_lesion_min_contrast_hu: float = setting(18.0, "mean of a splenic lesion below the spleen", gt=0)
     organ_depth_mm: float = setting(4.0, "organ densities are read this far inside the border", ge=0)
     effusion_limit_ml: float = setting(50.0, "smaller effusions may be missed", gt=0)
+    vessel_wall_max_slice_mm: float = setting(5.0, "the aorta's wall is not judged in thicker slices", gt=0)
+    vessel_wall_max_fwhm_mm: float = setting(1.9, "nor at a broader in-plane edge response", gt=0)
 
 
 class DifferentialConfig(_Section):
@@ -816,8 +832,6 @@ class DifferentialConfig(_Section):
     prior: str = setting("uniform", "named prior of the model")
     present_from: float = setting(0.8, "a finding this probable is stated as present", gt=0.5, lt=1)
     absent_to: float = setting(0.2, "a finding this improbable is stated as absent", gt=0, lt=0.5)
-    vessel_wall_max_slice_mm: float = setting(5.0, "the aorta's wall is not judged in thicker slices", gt=0)
-    vessel_wall_max_fwhm_mm: float = setting(1.9, "nor at a broader in-plane edge response", gt=0)
     unseen_probability: float = setting(
         0.05, "probability of what lies below a detection limit that was not stated", gt=0, lt=0.5
     )
@@ -868,6 +882,15 @@ class DifferentialConfig(_Section):
         "ribs wider than this are expanded; no limit is published, real chests here read 8.1 and 9.8",
         gt=0,
     )
+    rib_cortex_thin_mm: float = setting(
+        0.8,
+        "ribs with a thinner cortex are thinned: the least of the published mid-rib maxima (0.9 to 2.6) and 0.1",
+        source="HOLC19, HOLC22",
+        gt=0,
+    )
+    rib_cortex_thin_sd_mm: float = setting(
+        0.1, "standard uncertainty of that limit: no published series gives one for the mean of the wall", ge=0
+    )
     spleen_enlarged_ml: float = setting(314.0, "upper limit of a normal spleen", source="PRASS", gt=0)
     spleen_small_ml: float = setting(50.0, "a spleen below this is small", gt=0)
     liver_enlarged_craniocaudal_mm: float = setting(
@@ -882,6 +905,12 @@ class DifferentialConfig(_Section):
     effusion_ml: float = setting(20.0, "pleural fluid of one side that counts", gt=0)
     liver_iron_hu: float = setting(75.0, "unenhanced liver with iron", source="LAWR", gt=0)
     blood_pool_low_hu: float = setting(38.0, "unenhanced aortic lumen of an anaemic patient lies below", gt=0)
+    myocardial_iron_hu: float = setting(
+        60.0,
+        "unenhanced myocardium with iron lies above; one such heart read 56 [KSTR1110], a chest without it here 58",
+        gt=0,
+    )
+    myocardial_iron_sd_hu: float = setting(6.0, "standard uncertainty of that limit", ge=0)
     coarsening_index: float = setting(
         0.8,
         "median trabecular coarsening that counts: what two real chests without bone disease read (0.4) and 2 SD",
@@ -891,12 +920,6 @@ class DifferentialConfig(_Section):
         0.2, "standard uncertainty of that limit, which no published series supports", ge=0
     )
     coarsening_min_vertebrae: int = setting(2, "fewer vertebrae read give no statement on trabeculae", ge=1)
-    myocardial_iron_hu: float = setting(
-        60.0,
-        "unenhanced myocardium with iron lies above; one such heart read 56 [KSTR1110], a chest without it here 58",
-        gt=0,
-    )
-    myocardial_iron_sd_hu: float = setting(6.0, "standard uncertainty of that limit", ge=0)
     osteosclerosis_hu: float = setting(
         380.0,
         "median trabecular density of sclerosis: mean and 2 SD below 30 years, 20.7 % more in the thorax",

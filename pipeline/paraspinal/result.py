@@ -281,6 +281,17 @@ class VertebraResult(_Frozen):
     measurements: Measurements = Field(default_factory=dict, description="by key")
 
 
+class RibResult(_Frozen):
+    """One rib."""
+
+    label: str = Field(description="its name in the label map: `rib_left_7`, or one without a sure level")
+    side: Side = Field(description="the patient's side")
+    bearer: str = Field(description="most probable name of the vertebra that bears it")
+    confidence: Probability = Field(description="that the name is right")
+    truncated: tuple[str, ...] = Field((), description="sides on which the scan cuts it off")
+    measurements: Measurements = Field(default_factory=dict, description="by key")
+
+
 class OrganResult(_Frozen):
     """Whether an organ was found, and how much of it lies in the scan."""
 
@@ -295,6 +306,7 @@ class AnatomyResult(_Frozen):
 
     canal: Canal
     vertebrae: tuple[VertebraResult, ...] = Field(description="cranial first")
+    ribs: tuple[RibResult, ...] = Field((), description="left ones, then right ones, cranial first")
     organs: dict[str, OrganResult] = Field(description="by name")
     sources: dict[str, str] = Field(
         default_factory=dict,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from paraspinal.anatomy.types import Anatomy, Vertebra
+from paraspinal.anatomy.types import Anatomy, Rib, Vertebra
 from paraspinal.masses.types import Mass
 from paraspinal.quality.types import ScanQuality
 from paraspinal.result import (
@@ -17,6 +17,7 @@ from paraspinal.result import (
     MassResult,
     Measurements,
     OrganResult,
+    RibResult,
     SeriesInfo,
     VertebraResult,
 )
@@ -44,12 +45,17 @@ def series_info(volume: CTVolume, quality: ScanQuality, *, uid_digest: str) -> S
     )
 
 
-def anatomy_result(anatomy: Anatomy, measurements: Mapping[str, Measurements]) -> AnatomyResult:
-    """Return the published anatomy; `measurements` are those of each vertebra, by label."""
+def anatomy_result(
+    anatomy: Anatomy,
+    measurements: Mapping[str, Measurements],
+    ribs: Mapping[int, Measurements] | None = None,
+) -> AnatomyResult:
+    """Return the published anatomy; `measurements` are those of vertebrae by label, `ribs` those by number."""
     line = tuple((float(x), float(y), float(z)) for x, y, z in anatomy.centreline_lps_mm)
     return AnatomyResult(
         canal=Canal(centreline_lps_mm=line),
         vertebrae=tuple(_vertebra(v, measurements.get(v.label, {})) for v in anatomy.vertebrae),
+        ribs=tuple(_rib(r, (ribs or {}).get(r.number, {})) for r in anatomy.ribs),
         organs={
             name: OrganResult(
                 presence=o.presence, truncated=o.truncated, confidence=o.confidence, reason=o.reason
@@ -74,6 +80,17 @@ def _vertebra(vertebra: Vertebra, measurements: Measurements) -> VertebraResult:
         confidence=vertebra.confidence,
         evidence=vertebra.evidence,
         truncated=vertebra.truncated,
+        measurements=measurements,
+    )
+
+
+def _rib(rib: Rib, measurements: Measurements) -> RibResult:
+    return RibResult(
+        label=rib.label,
+        side=rib.side,
+        bearer=rib.bearer,
+        confidence=rib.confidence,
+        truncated=rib.truncated,
         measurements=measurements,
     )
 

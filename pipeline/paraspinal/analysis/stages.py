@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from paraspinal import anatomy, differential, masses, measure, quality
 from paraspinal.analysis.assemble import mass_result
@@ -113,7 +113,7 @@ def traced_spine_mm(found: Anatomy) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The measurements of the patient, of every vertebra (by label) and of every mass (by id).
+    """The measurements of the patient, of every vertebra (by label), mass (by id) and rib (by its number).
 
     ``bones`` is what was read of walls, foramina and interspaces, by which the bone beside the masses was judged.
     """
@@ -122,6 +122,7 @@ class Measured:
     vertebrae: Mapping[str, Measurements]
     masses: Mapping[int, Measurements]
     bones: measure.Bones | None = None
+    ribs: Mapping[int, Measurements] = field(default_factory=dict)
 
 
 def measure_all(scan: Survey, config: Config) -> Measured:
@@ -138,6 +139,7 @@ def measure_all(scan: Survey, config: Config) -> Measured:
         measured = _measure(scan, scan.anatomy, config)
     scopes = {"patient": measured.patient, **measured.vertebrae}
     scopes |= {f"mass {number}": own for number, own in measured.masses.items()}
+    scopes |= {f"rib {number}": own for number, own in measured.ribs.items()}
     check_finite("measurements", scopes)
     return measured
 
@@ -145,7 +147,7 @@ def measure_all(scan: Survey, config: Config) -> Measured:
 def _measure(scan: Survey, found: Anatomy, config: Config) -> Measured:
     where = (scan.volume, found, scan.quality)
     every = scan.search.masses
-    bones = measure.survey_bones(*where, every)
+    bones = measure.survey_bones(*where, every, config=config.measure)
 
     def one(mass: Mass) -> Measurements:
         others = [other for other in every if other.id != mass.id]
@@ -153,13 +155,16 @@ def _measure(scan: Survey, found: Anatomy, config: Config) -> Measured:
 
     return Measured(
         patient=measure.mark_patient(
-            measure.measure_patient(*where, config=config.measure), scan.volume, found
+            measure.measure_patient(*where, config=config.measure, ribs=bones.ribs), scan.volume, found
         ),
-        vertebrae=measure.measure_vertebrae(*where, config=config.measure, walls=bones.walls),
+        vertebrae=measure.measure_vertebrae(
+            *where, config=config.measure, walls=bones.walls, cortex_hu=bones.ribs.cortex_hu
+        ),
         masses=dict(
             zip([mass.id for mass in scan.search.masses], each(one, scan.search.masses), strict=True)
         ),
         bones=bones,
+        ribs=measure.measure_ribs(bones.ribs, *where, config=config.measure),
     )
 
 

@@ -23,7 +23,6 @@ DEFAULTS = DifferentialConfig()
 NOTHING_SEARCHED = MassSearch(masses=(), explained_away=(), coverage=())
 
 _LATER = {
-    "cortical_thinning": "this version does not measure cortices away from a mass",
     "endplate_central_depression": "this version does not fit end plates",
     "lymphadenopathy": "this version does not search for lymph nodes",
     "other_emh_site": "this version does not search kidneys, pericardium, pleura and the presacral space",
@@ -51,6 +50,7 @@ def patient_findings(
         counted("splenic_lesion", patient, "splenic_lesions_count", config=c),
         _effusion(patient, c),
         graded("rib_expansion", patient, "rib_width_mm", c.rib_expanded_mm, config=c),
+        _thinning(patient, c),
         _coarsening(vertebrae, c),
         *_by_density(patient, vertebrae, quality, c),
         *(not_assessed(name, reason) for name, reason in _LATER.items()),
@@ -160,6 +160,20 @@ def _effusion_of(patient: Measurements, key: str, config: DifferentialConfig) ->
     if m is not None and m.status == "below_detection_limit":
         return boolean(name, config.unseen_probability, (key,), config=config, reason=m.reason)
     return graded(name, patient, key, config.effusion_ml, config=config)
+
+
+def _thinning(patient: Measurements, config: DifferentialConfig) -> Finding:
+    """Judge the ribs' cortex against a limit that is itself uncertain: published figures are maxima along the rib.
+
+    A cortex below what the scan resolves is thinner than the limit.
+    """
+    name, key = "cortical_thinning", "rib_cortex_mm"
+    m = patient.get(key)
+    limit, sd = config.rib_cortex_thin_mm, config.rib_cortex_thin_sd_mm
+    p = None if m is None else probability_above(m, limit, config=config, threshold_sd=sd)
+    if p is None:
+        return not_assessed(name, (m and m.reason) or f"{key} was not measured", (key,))
+    return boolean(name, 1.0 - p, (key,), config=config)
 
 
 def _coarsening(vertebrae: Mapping[str, Measurements], config: DifferentialConfig) -> Finding:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paraspinal.anatomy.types import Anatomy
+from paraspinal.config import MeasureConfig
 from paraspinal.masses.types import Mass
 from paraspinal.measure.bone_defect import survey_walls
 from paraspinal.measure.endplate_loss import Interspaces, clean_interspaces
@@ -13,25 +14,35 @@ from paraspinal.measure.erosion import CleanWalls
 from paraspinal.measure.foramen import read_foramina
 from paraspinal.measure.foramen_widening import Foramina, clean_foramina
 from paraspinal.measure.interspace import read_interspaces
+from paraspinal.measure.rib import RibSurvey, survey_ribs
 from paraspinal.quality.types import ScanQuality
 from paraspinal.volume import CTVolume
 
 
 @dataclass(frozen=True, slots=True)
 class Bones:
-    """The walls of the vertebral bodies, foramina and interspaces, with what no mass faces marked as clean."""
+    """The walls of vertebral bodies, foramina and interspaces, with what no mass faces marked as clean; the ribs."""
 
     walls: CleanWalls
     foramina: Foramina
     interspaces: Interspaces
+    ribs: RibSurvey
 
 
-def survey_bones(volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, masses: Sequence[Mass]) -> Bones:
-    """Read every vertebral body's wall, every foramen and every interspace; `masses` are all that were found."""
+def survey_bones(
+    volume: CTVolume,
+    anatomy: Anatomy,
+    quality: ScanQuality,
+    masses: Sequence[Mass],
+    *,
+    config: MeasureConfig | None = None,
+) -> Bones:
+    """Read every vertebral body's wall, every foramen, interspace and rib; `masses` are all that were found."""
     walls = survey_walls(volume, anatomy, quality, masses)
     spaces = read_interspaces(volume, anatomy, walls.walls)
     return Bones(
         walls=walls,
         foramina=clean_foramina(read_foramina(volume, anatomy), masses, volume.geometry),
         interspaces=clean_interspaces(spaces, masses, volume.geometry),
+        ribs=survey_ribs(volume, anatomy, quality, config or MeasureConfig()),
     )

@@ -87,12 +87,25 @@ GATES: Mapping[str, Gate] = {
     "rib_width_mm": Gate(
         max_slice_mm="erosion_max_slice_mm", also="six of ribs 3 to 10, 30 to 60 mm from the head in view"
     ),
+    "rib_cortex_mm": Gate(
+        max_slice_mm="cortex_max_slice_mm",
+        max_fwhm_mm="cortex_max_fwhm_mm",
+        fwhm_known=True,
+        also="six of ribs 3 to 10 with flat walls along the slices; below a quarter of the blur's FWHM a limit",
+    ),
     "ibsi.*": Gate(also="100 voxels of 2 mm for textures; the whole mass for shapes"),
     "trabecular_hu": Gate(also="0.3 mL, 4 mm inside; contrast medium is noted"),
     "cortical_peak_hu": Gate(
         max_slice_mm="erosion_max_slice_mm",
         noise="stated",
         also="T3 to L4; 90 rays of the wall that face no mass",
+    ),
+    "cortical_mass_hu_mm": Gate(
+        max_slice_mm="cortex_max_slice_mm",
+        max_fwhm_mm="cortex_max_fwhm_mm",
+        fwhm_known=True,
+        noise="stated",
+        also="T3 to L5; 24 profiles of the wall that face no mass",
     ),
     "coarsening_index": Gate(
         max_slice_mm="coarsening_max_slice_mm",
@@ -109,6 +122,17 @@ GATES: Mapping[str, Gate] = {
     "noise_sd_hu": Gate(also="150 even patches of soft tissue"),
     "edge_fwhm_mm": Gate(also="40 clean edges of skin or lung"),
     "liver_hu, aortic_lumen_hu": Gate(also="the organ, 4 mm (3 mm) inside"),
+    "lumen_wall_contrast_hu": Gate(
+        max_slice_mm="vessel_wall_max_slice_mm",
+        max_fwhm_mm="vessel_wall_max_fwhm_mm",
+        fwhm_known=True,
+        blood="unenhanced",
+        noise="raises the limit, which stretches of the vessel set",
+        also="120 rays that leave the aorta into fat",
+    ),
+    "myocardium_hu": Gate(
+        blood="unenhanced", also="60 mL of heart; below its limit where nothing is 6 HU denser than its blood"
+    ),
     "splenic_lesions_count, splenic_lesion_max_mm": Gate(
         noise="none is denied where only lesions 30 HU darker would be seen", also="no arterial phase"
     ),
@@ -122,17 +146,6 @@ def why_not(key: str, quality: ScanQuality, config: MeasureConfig, *, slice_mm: 
     Parameters
     ----------
     key : str
-    "lumen_wall_contrast_hu": Gate(
-        max_slice_mm="vessel_wall_max_slice_mm",
-        max_fwhm_mm="vessel_wall_max_fwhm_mm",
-        fwhm_known=True,
-        blood="unenhanced",
-        noise="raises the limit, which stretches of the vessel set",
-        also="120 rays that leave the aorta into fat",
-    ),
-    "myocardium_hu": Gate(
-        blood="unenhanced", also="60 mL of heart; below its limit where nothing is 6 HU denser than its blood"
-    ),
         A key of the contract that has a gate of its own.
     slice_mm : float
         Effective slice thickness.

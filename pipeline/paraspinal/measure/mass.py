@@ -66,7 +66,7 @@ def measure_mass(
     mesh = mesh_of(view.mask, view.spacing_mm)
     aorta = measure_aortic_lumen(volume, anatomy, quality, config=config).value
     if bones is None:
-        bones = survey_bones(volume, anatomy, quality, (mass, *others))
+        bones = survey_bones(volume, anatomy, quality, (mass, *others), config=config)
     unclear = unclear_border(view, mesh, config)
     measured = {
         **measure_size(

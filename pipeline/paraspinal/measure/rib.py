@@ -1,155 +1,232 @@
-"""How wide the ribs are where they leave the spine: there marrow that expands balloons them.
+"""How wide the ribs are where they leave the spine, and how thick their cortex is.
 
-A rib is followed from its head; cross-sections 30 to 60 mm from there are read from native voxels along rays. Bone
-ends half way between its cortex and soft tissue. The width is the diameter of a circle of the section's area, which
-does not depend on how the section is turned.
+Marrow that expands balloons ribs and thins their cortex. A rib is followed from its head; cross-sections 30 to 60 mm
+from there are read from native voxels along rays (`rib_section`). The width is the diameter of a circle of the
+section's area, which does not depend on how the section is turned. The cortex is fitted on the flat stretches of the
+wall (`rib_wall`, `cortex_model`), which also tells where a cortex thinner than the blur truly ends.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-from scipy import ndimage
 
 from paraspinal.anatomy.types import Anatomy, Rib
 from paraspinal.config import MeasureConfig
+from paraspinal.measure.cortex_model import Prior
 from paraspinal.measure.gates import why_not
+from paraspinal.measure.interpolated import as_interpolated, touches
+from paraspinal.measure.rib_section import WIDTH_FROM_HEAD_MM, RibSections, read_sections, rib_boxes
+from paraspinal.measure.rib_wall import RibWalls, fit_ribs
 from paraspinal.quality.types import ScanQuality
-from paraspinal.result import Measurement
-from paraspinal.volume import CTVolume
+from paraspinal.result import Measurement, Measurements
+from paraspinal.volume import CTVolume, Region
 
-Points = npt.NDArray[np.float64]
-Rays = npt.NDArray[np.float64]
-
-KEY = "rib_width_mm"
-_FROM_HEAD_MM = np.arange(24.0, 67.0, 6.0)  # the first and the last lend their direction to their neighbours
-_SHELL_MM = 3.0
-_LEAST_VOXELS = 8
-_KINK_MM = 20.0  # centres farther apart belong to another rib or to none
-_RADII_MM = np.arange(0.0, 12.01, 0.25)
-_ANGLES = np.deg2rad(np.arange(0.0, 360.0, 10.0))
-_CORTEX_WITHIN_MM = 10.0  # of the section's centre, in an expanded rib, too
-_LEAST_PEAK_HU, _SOFT_HU = 150.0, 40.0
-_LEAST_RAYS = 0.7
-_AVERAGE = np.array([0.25, 0.5, 0.25], np.float32)
+WIDTH, CORTEX = "rib_width_mm", "rib_cortex_mm"
+OWN_WIDTH, OWN_CORTEX = "width_mm", "cortex_mm"
 _BEARERS = frozenset(f"T{n}" for n in range(3, 11))  # floating and first ribs are thinner or flatter
 _LEAST_SECTIONS, _LEAST_RIBS = 4, 6
+_LEAST_PROFILES = 12  # of one rib
 _SYSTEMATIC_MM = 0.3  # the half level of a thin cortex lies outside the bone where blur is wide
+_FITTED_MM = 0.1  # of a border, and of a thickness, that the model found (engineering default)
+_LEVEL_SD_MM = 0.05
+_LIMIT_FWHM = (
+    0.25  # of the blur along the profile: thinner walls are told by their mass alone (engineering default)
+)
+_FWHM_PER_SD = 2.3548
+_OTHER_KVP = 2.0  # another tube voltage makes cortical bone denser or less dense than the prior says
+_WHERE = "30 to 60 mm from the head"
+_NO_FIT = f"too little of a flat wall could be fitted {_WHERE}"
 
 
 @dataclass(frozen=True, slots=True)
 class RibWidth:
-    """The widths (mm) of one rib's cross-sections."""
+    """The widths (mm) of one rib's cross-sections; ``border_mm`` is how far the bone's end lies off the half level.
+
+    ``thickness_mm`` holds the fitted cortex per section; both are empty (0) where nothing was fitted.
+    """
 
     rib: Rib
     sections_mm: tuple[float, ...]
+    border_mm: float = 0.0
+    thickness_mm: tuple[float, ...] = ()
 
     @property
     def width_mm(self) -> float:
         """Median of the sections."""
-        return float(np.median(self.sections_mm))
+        return float(np.median(self.sections_mm)) + 2.0 * self.border_mm
+
+    @property
+    def cortex_mm(self) -> float | None:
+        """Median of the fitted sections."""
+        return float(np.median(self.thickness_mm)) if self.thickness_mm else None
+
+
+@dataclass(frozen=True, slots=True)
+class RibSurvey:
+    """What was read of ribs 3 to 10: widths and cortices, and the fit behind them (None: the scan carries none)."""
+
+    ribs: tuple[RibWidth, ...]
+    walls: RibWalls | None = None
+
+    @property
+    def cortex_hu(self) -> float | None:
+        """Density of cortical bone, as the ribs tell it."""
+        return None if self.walls is None else self.walls.fitted.cortex_hu
+
+    def of(self, rib: Rib) -> RibWidth | None:
+        """Return what was read of one rib."""
+        return next((r for r in self.ribs if r.rib.number == rib.number), None)
+
+
+def survey_ribs(volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, config: MeasureConfig) -> RibSurvey:
+    """Read the ribs 3 to 10 of which four sections or more are in view, and fit their cortex."""
+    found = _sections(volume, anatomy)
+    if not found or why_not(CORTEX, quality, config, slice_mm=volume.effective_slice_mm) is not None:
+        return RibSurvey(tuple(RibWidth(s.rib, tuple(s.widths_mm.tolist())) for s in found))
+    wider = 1.0 if quality.at_reference_kvp else _OTHER_KVP
+    prior = Prior(config.rib_cortex_hu, wider * config.rib_cortex_sd_hu, config.rib_blur_relative_sd)
+    walls = fit_ribs(volume, quality, found, prior)
+    return RibSurvey(tuple(_read(s, k, walls) for k, s in enumerate(found)), walls)
 
 
 def rib_widths(volume: CTVolume, anatomy: Anatomy) -> tuple[RibWidth, ...]:
-    """Return the widths of ribs 3 to 10 of which four sections or more could be read."""
-    boxes = ndimage.find_objects(anatomy.labels.data)
-    found = []
+    """Return the widths of ribs 3 to 10 by their half level, as far as four sections or more could be read."""
+    return tuple(RibWidth(s.rib, tuple(s.widths_mm.tolist())) for s in _sections(volume, anatomy))
+
+
+def _sections(volume: CTVolume, anatomy: Anatomy) -> list[RibSections]:
+    boxes = rib_boxes(anatomy)
+    ribs = [rib for rib in anatomy.ribs if rib.bearer in _BEARERS]
+    read = [read_sections(volume, anatomy, rib, WIDTH_FROM_HEAD_MM, boxes=boxes) for rib in ribs]
+    return [s for s in read if s is not None and len(s.from_head_mm) >= _LEAST_SECTIONS]
+
+
+def _read(sections: RibSections, number: int, walls: RibWalls | None) -> RibWidth:
+    widths = tuple(sections.widths_mm.tolist())
+    if walls is None:
+        return RibWidth(sections.rib, widths)
+    own = walls.usable() & (walls.rib == number)
+    if np.count_nonzero(own) < _LEAST_PROFILES:
+        return RibWidth(sections.rib, widths)
+    thickness, at = walls.fitted.thickness_mm[own], walls.section[own]
+    each = tuple(float(np.median(thickness[at == k])) for k in np.unique(at))
+    return RibWidth(sections.rib, widths, float(np.median(walls.fitted.border_mm[own])), each)
+
+
+def measure_ribs(
+    survey: RibSurvey, volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, *, config: MeasureConfig
+) -> dict[int, Measurements]:
+    """Return ``width_mm`` and ``cortex_mm`` of every rib, by its number in the label map."""
+    thick = volume.effective_slice_mm
+    no_width, no_cortex = (why_not(key, quality, config, slice_mm=thick) for key in (WIDTH, CORTEX))
+    out = {}
     for rib in anatomy.ribs:
-        if rib.bearer not in _BEARERS or rib.head_lps_mm is None or rib.number > len(boxes):
-            continue
-        box = boxes[rib.number - 1]
-        if box is None:
-            continue
-        index = np.argwhere(anatomy.labels.data[box] == rib.number) + [s.start for s in box]
-        centres = _centres(anatomy.geometry.to_lps(index), np.asarray(rib.head_lps_mm))
-        widths = [w for k in range(1, len(centres) - 1) if (w := _section(volume, centres, k)) is not None]
-        if len(widths) >= _LEAST_SECTIONS:
-            found.append(RibWidth(rib, tuple(widths)))
-    return tuple(found)
-
-
-def measure_rib_width(
-    volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, config: MeasureConfig
-) -> Measurement:
-    """Return ``rib_width_mm``: the median over ribs 3 to 10, both sides."""
-    refusal = why_not(KEY, quality, config, slice_mm=volume.effective_slice_mm)
-    if refusal is not None:
-        return Measurement.missing("mm", refusal)
-    widths = [rib.width_mm for rib in rib_widths(volume, anatomy)]
-    if len(widths) < _LEAST_RIBS:
-        return Measurement.missing(
-            "mm", f"only {len(widths)} of ribs 3 to 10 could be read 30 to 60 mm from the head"
+        own = {
+            OWN_WIDTH: _own_width(survey.of(rib), rib, no_width),
+            OWN_CORTEX: _own_cortex(survey, rib, no_cortex),
+        }
+        crossed = volume.interpolated and touches(
+            volume, Region.of(anatomy.labels.data == rib.number), anatomy.geometry
         )
-    return Measurement.measured(
-        float(np.median(widths)),
-        "mm",
-        type_a=float(np.std(widths, ddof=1) / np.sqrt(len(widths))),
-        type_b=_SYSTEMATIC_MM,
-        method="type A: spread of ribs; type B: border of a blurred thin cortex",
-        region=f"{len(widths)} of ribs 3 to 10, 30 to 60 mm from the head",
-    )
-
-
-def _centres(places_mm: Points, head_mm: Points) -> Points:
-    """Return the rib's middle (n, 3) at growing distance from its head; NaN where it was not outlined."""
-    away = np.linalg.norm(places_mm - head_mm, axis=1)
-    out = np.full((len(_FROM_HEAD_MM), 3), np.nan)
-    for k, distance in enumerate(_FROM_HEAD_MM):
-        near = np.abs(away - distance) < _SHELL_MM
-        if np.count_nonzero(near) >= _LEAST_VOXELS:
-            out[k] = places_mm[near].mean(axis=0)
+        out[rib.number] = as_interpolated(own) if crossed else own
     return out
 
 
-def _section(volume: CTVolume, centres: Points, k: int) -> float | None:
-    """Return the width (mm) of the cross-section at a centre, None where its border is not closed."""
-    along = centres[k + 1] - centres[k - 1]
-    length = float(np.linalg.norm(along))
-    if not np.isfinite(length) or not np.isfinite(centres[k]).all() or not 0.0 < length <= _KINK_MM:
-        return None
-    across = np.cross(along, [0.0, 0.0, 1.0])
-    if np.linalg.norm(across) < 0.1 * length:
-        return None
-    across /= np.linalg.norm(across)
-    plane = np.stack([across, np.cross(across, along / length)])
-    centre = centres[k]
-    for _ in range(2):  # the second time around the section's own middle
-        radii = _radii(volume, centre, plane)
-        if radii is None:
-            return None
-        x, y = radii * np.cos(_ANGLES), radii * np.sin(_ANGLES)
-        cross = x * np.roll(y, -1) - np.roll(x, -1) * y
-        area = 0.5 * float(cross.sum())
-        middle = np.array([((v + np.roll(v, -1)) * cross).sum() / (6.0 * area) for v in (x, y)])
-        centre = centre + middle @ plane
-    return 2.0 * float(np.sqrt(area / np.pi))
+def measure_rib_width(
+    survey: RibSurvey, quality: ScanQuality, config: MeasureConfig, *, slice_mm: float
+) -> Measurement:
+    """Return ``rib_width_mm``: the median over ribs 3 to 10, both sides."""
+    refusal = why_not(WIDTH, quality, config, slice_mm=slice_mm)
+    if refusal is not None:
+        return Measurement.missing("mm", refusal)
+    if len(survey.ribs) < _LEAST_RIBS:
+        return Measurement.missing("mm", f"only {len(survey.ribs)} of ribs 3 to 10 could be read {_WHERE}")
+    fitted = all(r.thickness_mm for r in survey.ribs)
+    return Measurement.measured(
+        float(np.median([r.width_mm for r in survey.ribs])),
+        "mm",
+        type_a=_of_spread([r.width_mm for r in survey.ribs]),
+        type_b=2.0 * _FITTED_MM if fitted else _SYSTEMATIC_MM,
+        method="type A: spread of ribs; type B: border of a blurred thin cortex",
+        region=f"{len(survey.ribs)} of ribs 3 to 10, {_WHERE}",
+    )
 
 
-def _radii(volume: CTVolume, centre: Points, plane: Points) -> Rays | None:
-    """Return how far bone reaches along rays from a centre; None where too many find no end, or leave the scan."""
-    directions = np.cos(_ANGLES)[:, None] * plane[0] + np.sin(_ANGLES)[:, None] * plane[1]
-    places = centre + _RADII_MM[:, None, None] * directions
-    index = volume.geometry.to_index(places.reshape(-1, 3))
-    if (index < -0.5).any() or (index > np.asarray(volume.geometry.shape) - 0.5).any():
-        return None
-    low = np.clip(np.floor(index.min(axis=0)).astype(int) - 1, 0, None)
-    high = np.ceil(index.max(axis=0)).astype(int) + 2
-    part = volume.hu[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
-    hu = ndimage.map_coordinates(part, (index - low).T, order=1, mode="nearest", output=np.float32)
-    hu = ndimage.correlate1d(hu.reshape(places.shape[:-1]), _AVERAGE, axis=1, mode="wrap")
-    near = np.where((_RADII_MM <= _CORTEX_WITHIN_MM)[:, None], hu, -np.inf)
-    peak, at = near.max(axis=0), near.argmax(axis=0)
-    level = 0.5 * (np.maximum(peak, _LEAST_PEAK_HU) + _SOFT_HU)
-    outside = (hu < level) & (np.arange(len(_RADII_MM))[:, None] > at)
-    met = outside.any(axis=0)
-    if met.mean() < _LEAST_RAYS:
-        return None
-    first = np.maximum(outside.argmax(axis=0), 1)
-    ray = np.arange(len(_ANGLES))
-    inner, outer = hu[first - 1, ray], hu[first, ray]
-    part_way = np.clip((inner - level) / np.maximum(inner - outer, 1.0), 0.0, 1.0)
-    radii = _RADII_MM[first - 1] + (_RADII_MM[1] - _RADII_MM[0]) * part_way
-    radii = np.where(met, radii, np.median(radii[met]))
-    return np.asarray(ndimage.median_filter(radii, 5, mode="wrap"))
+def measure_rib_cortex(
+    survey: RibSurvey, quality: ScanQuality, config: MeasureConfig, *, slice_mm: float
+) -> Measurement:
+    """Return ``rib_cortex_mm``: the median over ribs 3 to 10 of the fitted thickness of their cortex."""
+    refusal = why_not(CORTEX, quality, config, slice_mm=slice_mm)
+    if refusal is not None:
+        return Measurement.missing("mm", refusal)
+    read = [r.cortex_mm for r in survey.ribs if r.cortex_mm is not None]
+    if survey.walls is None or len(read) < _LEAST_RIBS:
+        return Measurement.missing(
+            "mm", f"the cortex of only {len(read)} of ribs 3 to 10 could be fitted {_WHERE}"
+        )
+    region = f"{len(read)} of ribs 3 to 10, {_WHERE}"
+    return _thickness(float(np.median(read)), _of_spread(read), survey.walls, region)
+
+
+def _own_width(read: RibWidth | None, rib: Rib, refusal: str | None) -> Measurement:
+    if refusal is not None or read is None:
+        return Measurement.missing("mm", refusal or _unread(rib))
+    return Measurement.measured(
+        read.width_mm,
+        "mm",
+        type_a=_of_spread(read.sections_mm),
+        type_b=2.0 * _FITTED_MM if read.thickness_mm else _SYSTEMATIC_MM,
+        method="type A: spread of sections; type B: border of a blurred thin cortex",
+        region=f"{len(read.sections_mm)} sections, {_WHERE}",
+    )
+
+
+def _own_cortex(survey: RibSurvey, rib: Rib, refusal: str | None) -> Measurement:
+    read = survey.of(rib)
+    if refusal is not None or read is None:
+        return Measurement.missing("mm", refusal or _unread(rib))
+    if survey.walls is None or read.cortex_mm is None:
+        return Measurement.missing("mm", _NO_FIT)
+    region = f"{len(read.thickness_mm)} sections, {_WHERE}"
+    return _thickness(read.cortex_mm, _of_spread(read.thickness_mm), survey.walls, region)
+
+
+def _unread(rib: Rib) -> str:
+    if rib.bearer not in _BEARERS:
+        return "read of ribs 3 to 10 only"
+    return (
+        "its head lies outside the scan"
+        if rib.head_lps_mm is None
+        else f"too little of it was outlined {_WHERE}"
+    )
+
+
+def _of_spread(values: Sequence[float]) -> float:
+    """Return the standard error of a median of values by their spread."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else _LEVEL_SD_MM
+
+
+def _thickness(value_mm: float, type_a: float, walls: RibWalls, region: str) -> Measurement:
+    """Return a fitted thickness; what is thinner than the blur lets tell is below the limit.
+
+    What the density is off by the thickness is off by, too, in proportion: their product is what the scan shows.
+    """
+    fit = walls.fitted
+    limit = _LIMIT_FWHM * _FWHM_PER_SD * float(np.median(fit.blur_mm))
+    if value_mm < limit:
+        return Measurement.below("mm", "thinner than the scan's blur lets tell", limit=limit)
+    step = max(fit.cortex_hu - float(np.median(fit.inside_hu)), 1.0)
+    density = value_mm * fit.cortex_sd_hu / step
+    return Measurement.measured(
+        value_mm,
+        "mm",
+        type_a=type_a,
+        type_b=float(np.hypot(density, _FITTED_MM)),
+        method=f"type A: spread; type B: density of the cortex ({fit.cortex_hu:.0f} ± {fit.cortex_sd_hu:.0f} HU)"
+        " and form of its profile",
+        detection_limit=limit,
+        region=region,
+    )

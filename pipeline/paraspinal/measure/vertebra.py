@@ -13,6 +13,9 @@ from paraspinal.anatomy.types import Anatomy, Vertebra
 from paraspinal.config import MeasureConfig
 from paraspinal.measure.body import middle_slab, vertebral_body
 from paraspinal.measure.cortex import cortical_peak
+from paraspinal.measure.cortical_mass import KEY as MASS_KEY
+from paraspinal.measure.cortical_mass import UNIT as MASS_UNIT
+from paraspinal.measure.cortical_mass import cortical_masses
 from paraspinal.measure.erosion import CleanWalls
 from paraspinal.measure.gates import why_not
 from paraspinal.measure.interpolated import as_interpolated, touches
@@ -33,13 +36,13 @@ _BAND_CELL_MM2 = 6.0  # area that shares one value of the band
 _CELL_HEIGHT_MM = 1.5
 _TANGENT_MM = 12.0
 _HU = "[hnsf'U]"
+_NO_WALL = "the side wall is read from T3 to L5, where enough of the body is in view"
 _FOREIGN = "read in thoracic and lumbar vertebrae only"
 
 _Array = npt.NDArray[np.float32]
 _Kind = TypeVar("_Kind", bound=np.generic)
 
 _MISSING = {
-    "cortical_mass_hu_mm": ("[hnsf'U].mm", "this version reads the cortex's peak only"),
     "height_ratio": ("1", "this version does not fit end plates"),
     "endplate_depression_mm": ("mm", "this version does not fit end plates"),
 }
@@ -77,18 +80,22 @@ def measure_vertebrae(
     *,
     config: MeasureConfig,
     walls: CleanWalls | None = None,
+    cortex_hu: float | None = None,
 ) -> dict[str, Measurements]:
     """Return the measurements of every vertebra, keyed by its label ("T5", "L1" …).
 
-    Keys: ``trabecular_hu``, ``coarsening_index`` and, with `walls`, ``cortical_peak_hu``; height and end plates are
+    Keys: ``trabecular_hu``, ``coarsening_index`` and, with `walls`, ``cortical_peak_hu`` and
+    ``cortical_mass_hu_mm`` (`cortex_hu`: density of cortical bone, where the ribs tell it); height and end plates are
     not assessed.
     """
+    masses = cortical_masses(walls, volume, quality, config, cortex_hu=cortex_hu)
     return {
         v.label: _one(volume, anatomy, quality, v, config)
         | {
+            MASS_KEY: masses.get(v.label, Measurement.missing(MASS_UNIT, _NO_WALL)),
             "cortical_peak_hu": cortical_peak(
                 walls, v.label, quality, config, slice_mm=volume.effective_slice_mm
-            )
+            ),
         }
         for v in anatomy.vertebrae
     }
