@@ -35,6 +35,10 @@ if importlib.util.find_spec("paraspinal.cli.evaluate"):
     from paraspinal.cli.evaluate import evaluate_command
 
     app.command("evaluate", epilog=EPILOG)(evaluate_command)
+if importlib.util.find_spec("paraspinal.cli.fit"):
+    from paraspinal.cli.fit import fit_command
+
+    app.command("fit", epilog=EPILOG)(fit_command)
 if importlib.util.find_spec("paraspinal.cli.inspect"):
     from paraspinal.cli.inspect import inspect_command
 

@@ -19,6 +19,7 @@ from paraspinal.differential.schema import (
     DEFAULT_CELL,
     AbstainRules,
     EntityModel,
+    Fitted,
     Group,
     Observation,
     Part,
@@ -47,6 +48,7 @@ class DifferentialModel(Part):
     entities: dict[Entity, EntityModel]
     priors: dict[str, Prior]
     variables: dict[str, Variable]
+    fitted: Fitted | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -36,6 +36,9 @@ class Cell(Part):
     grade: Grade
     source: str = ""
     note: str = ""
+    added: tuple[Count, ...] = Field(
+        (), description="counts of confirmed cases, per category (`paraspinal fit`)"
+    )
 
     @model_validator(mode="after")
     def _is_explained(self) -> Self:
@@ -49,6 +52,8 @@ class Cell(Part):
             raise ValueError(f"n = {self.n} is more than of = {self.of}")
         if self.grade == "C" and min(self._raw) <= 0.0 < max(self._raw):
             raise ValueError("judgement never says never: every pseudo-count must be above 0")
+        if self.added and len(self.added) != len(self._raw):
+            raise ValueError(f"added has {len(self.added)} counts for {len(self._raw)} categories")
         return self
 
     @property
@@ -59,9 +64,10 @@ class Cell(Part):
 
     @property
     def alpha(self) -> tuple[float, ...]:
-        """Dirichlet parameters: the counts, plus Jeffreys' half for counted data (grades A and B)."""
+        """Dirichlet parameters: the counts, Jeffreys' half for counted data (grades A and B), and added cases."""
         extra = 0.0 if self.grade == "C" else JEFFREYS
-        return tuple(count + extra for count in self._raw)
+        added = self.added or (0.0,) * len(self._raw)
+        return tuple(count + extra + more for count, more in zip(self._raw, added, strict=True))
 
 
 class Graded(Part):
@@ -175,6 +181,17 @@ class Group(Part):
 
     meaning: str
     coupling: Graded
+
+
+class Fitted(Part):
+    """Where the counts that were added to a model come from; nothing in it names a case."""
+
+    base: str
+    cases: int
+    weight: float
+    digest: str = Field(description="of findings and diagnoses")
+    per_entity: dict[Entity, int]
+    before: Fitted | None = None
 
 
 class Observation(Part):
