@@ -2,66 +2,79 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-from paraspinal.differential import differentials_of, findings_from_case, load_model
-from paraspinal.result import ENTITIES
+from paraspinal.differential import differential_of, load_model
+from paraspinal.differential.evaluation import Evaluation, KnownCase, evaluate, known_cases
 
 pytestmark = pytest.mark.realdata
-NOT_COUNTED = {
-    *("level_min", "level_max", "known_anemia", "known_haemoglobinopathy_or_marrow_disease"),
-    *("known_primary_malignancy", "nf1", "fever_or_infection"),
-}
 MODEL = load_model("emh-differential-1")
 
 
 @pytest.fixture(scope="module")
-def subset(real_data: Path) -> list[dict[str, Any]]:
-    """Return the cases with three or more imaging findings."""
+def cases(real_data: Path) -> tuple[KnownCase, ...]:
     path = real_data.parent / "evidence" / "vignettes-dev.jsonl"
     if not path.is_file():
         pytest.skip(f"no coded cases at {path}")
-    cases = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [
-        c for c in cases if sum(v is not None and k not in NOT_COUNTED for k, v in c["findings"].items()) >= 3
-    ]
+    found, faults = known_cases(path.name, path.read_text(encoding="utf-8"), MODEL)
+    assert not faults
+    return found
 
 
-def _scores(cases: Sequence[dict[str, Any]], *, context: bool) -> dict[str, float]:
-    findings = [
-        [f for f in findings_from_case(c) if context or f.name not in MODEL.context_findings] for c in cases
-    ]
-    p = np.array([[(d.posterior or {})[e] for e in ENTITIES] for d in differentials_of(findings, MODEL)])
-    truth = np.array([ENTITIES.index(c["diagnosis"].split(":")[0]) for c in cases])
-    own = p[np.arange(len(p)), truth]
-    rank = (p > own[:, None]).sum(axis=1)
-    emh, rest = p[truth == 0, 0], p[truth != 0, 0]
-    return {
-        "log_loss": float(-np.log(own).mean()),
-        "top1": float((rank == 0).mean()),
-        "top2": float((rank < 2).mean()),
-        "auc": float((emh[:, None] > rest).mean()),
-    }
+@pytest.fixture(scope="module")
+def found(cases: tuple[KnownCase, ...]) -> Evaluation:
+    return evaluate(cases, MODEL, draws=100)
 
 
-def test_imaging_alone(subset: list[dict[str, Any]]) -> None:
-    assert len(subset) == 37
-    scores = _scores(subset, context=False)
-    assert scores["log_loss"] <= 1.2, scores
-    assert scores["auc"] >= 0.95, scores
-    # The project's aims are 0.65 and 0.85; these floors hold what the model reaches.
-    assert scores["top1"] >= 0.55, scores
-    assert scores["top2"] >= 0.72, scores
+def _value(found: Evaluation, evidence: str, name: str) -> float:
+    block = found.block("subset", evidence)
+    assert block is not None
+    assert (block.n, block.emh) == (37, 10)
+    value = block.scores[name].value
+    assert value is not None
+    return value
 
 
-def test_context_helps(subset: list[dict[str, Any]]) -> None:
-    imaging, both = _scores(subset, context=False), _scores(subset, context=True)
-    assert both["log_loss"] < imaging["log_loss"]
-    assert both["auc"] >= imaging["auc"]
-    assert both["log_loss"] <= 1.0
+def test_imaging_alone(found: Evaluation) -> None:
+    assert _value(found, "imaging", "log_loss") <= 1.2
+    assert _value(found, "imaging", "emh_auc") >= 0.95
+    # The project's aims are 0.65 and 0.85; these floors hold what the model reaches (0.59 and 0.78).
+    assert _value(found, "imaging", "top1") >= 0.55
+    assert _value(found, "imaging", "top2") >= 0.75
+
+
+def test_it_claims_no_more_than_it_keeps(found: Evaluation) -> None:
+    block = found.block("subset", "imaging")
+    assert block is not None
+    assert abs(_value(found, "imaging", "top1") - _value(found, "imaging", "expected_top1")) < 0.1
+    low, high = block.scores["slope"].low, block.scores["slope"].high
+    assert low is not None
+    assert high is not None
+    assert low < 1.0 < high
+
+
+def test_context_helps(found: Evaluation) -> None:
+    assert _value(found, "with context", "log_loss") < _value(found, "imaging", "log_loss")
+    assert _value(found, "with context", "emh_auc") >= _value(found, "imaging", "emh_auc")
+    assert _value(found, "with context", "log_loss") <= 1.0
+
+
+def test_it_beats_the_baselines(found: Evaluation) -> None:
+    block = found.block("all", "imaging")
+    assert block is not None
+    for name, figures in block.baselines.items():
+        loss = figures.get("log_loss")
+        if loss is not None and loss.value is not None:
+            assert block.scores["log_loss"].value < loss.value, name  # type: ignore[operator]
+        assert block.scores["emh_auc"].value > figures["emh_auc"].value, name  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("prior", ["uniform", "referral"])
+def test_the_articles_case_as_it_was_coded(cases: tuple[KnownCase, ...], prior: str) -> None:
+    (case,) = [c for c in cases if c.name == "seed-agarwala-2006"]
+    told = differential_of(case.imaging(MODEL), MODEL, prior=prior)
+    assert told.posterior is not None
+    assert max(told.posterior, key=lambda e: told.posterior[e]) == "emh"  # type: ignore[index]
+    assert {e.finding: e.contribution for e in told.evidence if e.contribution <= 0.0} == {}

@@ -21,7 +21,7 @@ from paraspinal.result import ENTITIES, Finding
 class Step:
     """One change of the model or the cases.
 
-    ``watched`` is the probability of EMH in the case that is watched (None without one), ``mean`` the mean
+    ``watched`` is the natural log odds of EMH in the case that is watched (None without one), ``mean`` the mean
     probability of the truth per entity that has cases, ``log_loss`` and ``top1`` those over all cases.
     """
 
@@ -50,7 +50,7 @@ def sensitivity(
     """Leave out each source, each finding, and try each prior, imaging alone.
 
     Cells that name a left-out source fall back to what they inherit; a cell that inherits from nobody stays. `watch`
-    is the name of a case whose probability of EMH is followed.
+    is the name of a case whose log odds of EMH are followed.
     """
     watched = next((k for k, case in enumerate(cases) if case.name == watch), None)
     run = _Run([case.imaging(model) for case in cases], truths(cases), watched)
@@ -94,7 +94,7 @@ class _Run:
         return Step(
             what=what,
             name=name,
-            watched=None if self.watched is None else float(p[self.watched, 0]),
+            watched=None if self.watched is None else _log_odds(p[self.watched]),
             mean={
                 e: float(own[self.truth == k].mean())
                 for k, e in enumerate(ENTITIES)
@@ -103,6 +103,10 @@ class _Run:
             log_loss=float(-np.log(own).mean()),
             top1=float((p.argmax(axis=1) == self.truth).mean()),
         )
+
+
+def _log_odds(p: Array) -> float:
+    return float(np.log(p[0]) - np.log(p[1:].sum()))
 
 
 def sources(model: DifferentialModel) -> tuple[str, ...]:
@@ -137,12 +141,12 @@ def _read(variable: Variable, name: str) -> frozenset[str]:
     return frozenset(variable.readings or (name,))
 
 
-def sensitivity_page(found: Sensitivity, *, source: str, least: float = 0.005) -> str:
+def sensitivity_page(found: Sensitivity, *, source: str, least: float = 0.01) -> str:
     """Return the tables as markdown; changes that move no column by `least` are only counted."""
     head = ("left out", "log-loss", "top-1", *((found.watched,) if found.watched else ()), *found.base.mean)
     parts = [
         f"{found.model} on {found.n} cases of {source}, imaging alone. Columns: log-loss and top-1 over all cases"
-        + (f", the probability of EMH in {found.watched}" if found.watched else "")
+        + (f", ln odds of EMH in {found.watched}" if found.watched else "")
         + ", and the mean probability of the truth in each entity; after the first line, the change against it.",
     ]
     for what in ("without source", "without finding", "prior"):
