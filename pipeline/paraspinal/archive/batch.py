@@ -6,6 +6,7 @@ before that; a batch that was ended in any way goes on with the same command.
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -225,7 +226,8 @@ def _recipe(options: Options, key: Key) -> Recipe:
         "identifiers": options.identifiers,
         **options.settings,
     }
-    parts = [config.digest, options.keep, str(options.identifiers), key.fingerprint]
+    more = json.dumps(options.settings, sort_keys=True)
+    parts = [config.digest, options.keep, str(options.identifiers), key.fingerprint, more]
     if options.task == ANALYSE:
         from paraspinal.differential.model import load_model
 

@@ -21,7 +21,7 @@ _GRACE_S = 5.0
 _START_S = (
     600.0  # the fork server loads its modules before the first case; on a busy disk that takes its time
 )
-_PRELOAD = ("paraspinal.archive.preload",)
+_PRELOADS = {"paraspinal.archive.tasks": "paraspinal.archive.preload"}
 _HUNG_UP = -9
 
 
@@ -29,7 +29,7 @@ def run_job(job: Job, limits: Limits, *, cores: tuple[int, ...] = (), worker: st
     """Do a job in a process of its own and return what became of it; nothing that the case does ends the caller."""
     begin = time.monotonic()
     here, there = multiprocessing.Pipe(duplex=True)
-    process = _context().Process(target=do_case, args=(there, job, limits, cores), daemon=True)
+    process = _context(job.task.partition(":")[0]).Process(target=do_case, args=(there, job, limits, cores), daemon=True)
     process.start()
     there.close()
     watch = _Watch(process, limits)
@@ -117,14 +117,14 @@ def _end(process: ForkServerProcess) -> None:
         process.close()
 
 
-@lru_cache(maxsize=1)
-def _context() -> ForkServerContext:
-    """Return the fork server's context; the server loads the heavy modules once, and every case is forked from it."""
+@lru_cache
+def _context(module: str) -> ForkServerContext:
+    """Return the fork server's context; the server loads what a task needs once, and every case is forked from it."""
     _allow_children()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(_PRELOAD))
+    context.set_forkserver_preload([_PRELOADS.get(module, module)])
     return context
 
 

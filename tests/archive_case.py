@@ -1,0 +1,57 @@
+"""A small archive on disk, and a catalogue of series that exist in name only, for batches of rehearsals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from dicom_factory import stored_body, uid_of, write_series
+from paraspinal.archive import Limits, Options, Workers, load_key
+from paraspinal.archive.keys import Key
+from paraspinal.archive.store import SeriesEntry, open_store
+
+REHEARSE = "paraspinal.archive.rehearsal:rehearse"
+
+
+def ct_series(
+    folder: Path, name: str, *, slices: int = 8, study: str | None = None, **tags: Any
+) -> list[Path]:
+    """Write a CT series whose UIDs depend on its name; tags are those of every image."""
+
+    def edit(_: int, ds: Dataset) -> None:
+        ds.SeriesInstanceUID = uid_of(f"series {name}")
+        ds.StudyInstanceUID = uid_of(f"study {study or name}")
+        ds.FrameOfReferenceUID = uid_of(f"frame {name}")
+        for tag, value in tags.items():
+            setattr(ds, tag, value)
+
+    return write_series(folder, stored_body(slices), edit=edit, prefix=f"{name}-")
+
+
+def pretend(catalogue: Path, key: Key, cases: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Put series into a catalogue that have no files, and return their ids by name."""
+    ids = {name: key.digest("series", name, "") for name in cases}
+    with open_store(catalogue, fingerprint=key.fingerprint) as store, store.transaction():
+        for name, row in cases.items():
+            facts = {"modality": "CT", "slices": 100, "voxels": 1_000_000} | dict(row)
+            entry = SeriesEntry(
+                ids[name], name, f"study {name}", "CT", "ok", None, 1.0, f"stamp {name}",
+                {"path": f"/nowhere/{name}", "series": None}, facts,
+            )  # fmt: skip
+            store.replace_series(name, [entry])
+    return ids
+
+
+def rehearsal(tmp: Path, **changes: Any) -> Options:
+    """Return options of a batch that rehearses, with one worker, small limits and a key in `tmp`."""
+    options = {
+        "workers": Workers(1),
+        "limits": Limits(seconds=20.0, memory_mib=700.0),
+        "key": tmp / "key",
+        "task": REHEARSE,
+    }
+    load_key(tmp / "key")
+    return Options(**(options | changes))
