@@ -31,7 +31,7 @@ def survey_walls(
     volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, masses: Sequence[Mass]
 ) -> CleanWalls:
     """Return the walls of all vertebral bodies, thoracic and lumbar, as references of each other."""
-    walls = read_walls(volume, anatomy, noise_hu=quality.noise_sd_hu or 0.0)
+    walls = read_walls(volume, anatomy)
     facing: dict[str, BoolArray] = {}
     for mass in masses:
         for label, rays in rays_at(walls, mass.region, volume.geometry, within_mm=_CLEAN_MM).items():

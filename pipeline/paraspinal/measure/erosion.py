@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import cc3d
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from paraspinal.masses.average import MAD_TO_SD
+from paraspinal.measure.hollow import deepest_hollow, depth_under
+from paraspinal.measure.hollow_floor import cortex_kept_probability
 from paraspinal.measure.lost_cortex import Shell, read_shell
-from paraspinal.measure.wall import ANGLES, BodyWall, Grid, border_within, peaks_at
+from paraspinal.measure.wall import BodyWall, Grid, border_within
 from paraspinal.measure.wall_reference import Reference, enough, reference_of, side_sectors
 from paraspinal.volume import BoolArray
 
@@ -28,25 +28,27 @@ _LEAST_AREA_MM2 = 20.0
 _LEAST_NULLS = 6
 _NULL_PERCENTILE = 95.0
 _LEAST_LIMIT_MM = 1.0
-_KEPT_SHARE = 0.5
-_CORTEX_HALF = 0.5
-_LEAST_CORTEX_HU = 60.0
 _SOFT_HU = 50.0
 _ENDS = ("L5",)  # of another form than its neighbours: a reference at most
 
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """A hollow of one body's wall: greatest depth (mm), area (mm²), and whether its floor has a cortex.
+    """A hollow of one body's wall: greatest depth (mm), area (mm²), and the probability that its floor has a cortex.
 
-    ``cortex_kept`` is None where the body's own cortex is too faint to tell.
+    ``kept_probability`` is None where the body's own cortex is too faint to tell.
     """
 
     label: str
     depth_mm: float
     area_mm2: float
-    cortex_kept: bool | None
+    kept_probability: float | None
     rays: BoolArray
+
+    @property
+    def cortex_kept(self) -> bool | None:
+        """Whether its floor has a cortex rather than none; None where that cannot be told."""
+        return None if self.kept_probability is None else self.kept_probability > 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,9 @@ def facing_walls(
     """Return the walls that face a mass, as `judge_erosion` reads them, where bone can be told from outside."""
     out = []
     for wall, rays, reference in _compared(known, facing):
-        border = border_within(wall, reference.radius_mm + _ALLOWED_MM, outside_hu=outside_hu)
+        border = _border(wall, reference, outside_hu)
         if np.isfinite(border).any():
-            depth = _depth(wall, reference, rays, outside_hu=outside_hu)
+            depth = depth_under(wall, reference.radius_mm, border, rays)
             out.append(FacingWall(wall, rays, reference.radius_mm, border, depth))
     return tuple(out)
 
@@ -146,14 +148,19 @@ def clean_walls(walls: Sequence[BodyWall], facing: Mapping[str, BoolArray]) -> C
             if np.count_nonzero(side & clean[wall.label]) < 0.8 * np.count_nonzero(side):
                 continue
             reference = reference_of(wall, walls, clean, hidden=side)
-            depth = _depth(wall, reference, side, outside_hu=_SOFT_HU)
+            border = _border(wall, reference, _SOFT_HU)
+            depth = depth_under(wall, reference.radius_mm, border, side)
             told = np.isfinite(depth)
             if not enough(told):
                 continue
-            defect = _deepest(wall, depth / reference.widening, _LEAST_LIMIT_MM)
-            nulls.append(0.0 if defect is None else defect[0])
+            defect = deepest_hollow(
+                wall, depth / reference.widening, _LEAST_LIMIT_MM, least_area_mm2=_LEAST_AREA_MM2
+            )
+            nulls.append(0.0 if defect is None else defect.depth_mm)
             residuals.append(depth[told])
-            shell = _shell(wall, side, reference, walls, clean, outside_hu=_SOFT_HU)
+            shell = read_shell(
+                wall, side, walls=walls, clean=clean, expected_mm=reference.radius_mm, border_mm=border
+            )
             if shell is not None and enough(shell.told):
                 lost.append(shell.share)
     # Bone is followed one millimetre outwards only, so that the spread is read from the depths.
@@ -180,8 +187,8 @@ def judge_erosion(known: CleanWalls, facing: Mapping[str, BoolArray], *, mass_hu
     outside = max(_SOFT_HU, mass_hu)
     judged, skipped, shells = [], {}, {}
     for wall, rays, reference in _compared(known, facing):
-        depth = _depth(wall, reference, rays, outside_hu=outside)
-        border = border_within(wall, reference.radius_mm, outside_hu=outside)
+        border = _border(wall, reference, outside)
+        depth = depth_under(wall, reference.radius_mm, border, rays)
         if np.isnan(border).all():
             skipped[wall.label] = "its bone is hardly denser than the mass"
             continue
@@ -189,102 +196,27 @@ def judge_erosion(known: CleanWalls, facing: Mapping[str, BoolArray], *, mass_hu
             skipped[wall.label] = "no clean reference for its wall"
             continue
         judged.append(wall.label)
-        shell = _shell(wall, rays, reference, known.walls, known.clean, outside_hu=outside)
+        shell = read_shell(
+            wall,
+            rays,
+            walls=known.walls,
+            clean=known.clean,
+            expected_mm=reference.radius_mm,
+            border_mm=border,
+        )
         if shell is not None:
             shells[wall.label] = shell
-        found = _deepest(wall, depth / reference.widening, limit)
+        found = deepest_hollow(wall, depth / reference.widening, limit, least_area_mm2=_LEAST_AREA_MM2)
         if found is not None:
-            _, area, part = found
-            kept = _cortex_kept(wall, known.clean[wall.label] & ~rays, border, part)
-            defects.append(
-                Defect(wall.label, float(np.nanmax(np.where(part, depth, np.nan))), area, kept, part)
-            )
+            part = found.rays
+            real = deepest_hollow(wall, np.where(part, depth, np.nan), 0.0, least_area_mm2=0.0)
+            kept = cortex_kept_probability(wall, known.clean[wall.label] & ~rays, border, part)
+            defects.append(Defect(wall.label, (real or found).depth_mm, found.area_mm2, kept, part))
     return Judged(
         tuple(defects), limit, known.spread_mm, tuple(judged), skipped, int(known.nulls_mm.size), shells
     )
 
 
-def _shell(
-    wall: BodyWall,
-    rays: BoolArray,
-    reference: Reference,
-    walls: Sequence[BodyWall],
-    clean: Mapping[str, BoolArray],
-    *,
-    outside_hu: float,
-) -> Shell | None:
-    border = border_within(wall, reference.radius_mm + _ALLOWED_MM, outside_hu=outside_hu)
-    expected = reference.radius_mm
-    return read_shell(wall, rays, walls=walls, clean=clean, expected_mm=expected, border_mm=border)
-
-
-def _depth(wall: BodyWall, reference: Reference, rays: BoolArray, *, outside_hu: float) -> Grid:
-    """Return how deep (mm) the wall lies under its reference surface, NaN elsewhere; smoothed over neighbours.
-
-    Depth is the way to the nearest point of that surface: along a ray that meets the wall obliquely it is longer.
-    """
-    border = border_within(wall, reference.radius_mm + _ALLOWED_MM, outside_hu=outside_hu)
-    inwards = reference.radius_mm - border
-    told = rays & np.isfinite(inwards)
-    raw = np.full(border.shape, np.nan, np.float32)
-    if told.any():
-        known = np.isfinite(reference.radius_mm)
-        surface = cKDTree(wall.points(reference.radius_mm)[known])
-        away = surface.query(wall.points(border)[told])[0]
-        # Points of the surface lie millimetres apart: no depth is more than the way along the ray.
-        raw[told] = np.where(inwards[told] > 0, np.minimum(away, inwards[told]), inwards[told])
-    return _median_of_neighbours(raw)
-
-
-def _median_of_neighbours(values: Grid) -> Grid:
-    padded = np.pad(values, 1, constant_values=np.nan)
-    rows, columns = values.shape
-    stack = np.stack([padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)])
-    told = np.isfinite(stack).sum(axis=0)
-    ordered = np.sort(stack, axis=0)
-    middle = np.take_along_axis(ordered, np.maximum((told - 1) // 2, 0)[None], 0)[0]
-    return np.where(np.isfinite(values) & (told >= 4), middle, np.nan).astype(np.float32)
-
-
-def _deepest(wall: BodyWall, depth: Grid, limit_mm: float) -> tuple[float, float, BoolArray] | None:
-    """Return depth, area and rays of the deepest hollow deeper than a limit that is no speck."""
-    deep = np.nan_to_num(depth, nan=-1.0) > limit_mm
-    if not deep.any():
-        return None
-    cell = _cell_areas(wall)
-    labels = np.asarray(cc3d.connected_components(deep[None].astype(np.uint8), connectivity=6))[0]
-    best: tuple[float, float, BoolArray] | None = None
-    for k in range(1, int(labels.max()) + 1):
-        part = labels == k
-        area = float(cell[part].sum())
-        if area < _LEAST_AREA_MM2:
-            continue
-        value = float(depth[part].max())
-        if best is None or value > best[0]:
-            best = (value, area, part)
-    return best
-
-
-def _cell_areas(wall: BodyWall) -> Grid:
-    """Return the area (mm²) of wall that each ray stands for."""
-    step = float(np.linalg.norm(wall.feet_lps_mm[1] - wall.feet_lps_mm[0]))
-    turn = float(ANGLES[1] - ANGLES[0])
-    radius = np.nan_to_num(wall.radius_mm, nan=wall.typical_mm)
-    return np.asarray(radius * turn * step, np.float32)
-
-
-def _cortex_kept(wall: BodyWall, clean: BoolArray, border: Grid, part: BoolArray) -> bool | None:
-    """Tell whether the floor of a hollow has a cortex: peaks at least half as high as on the body's clean wall."""
-    peaks = wall.peak_hu[clean]
-    if np.count_nonzero(np.isfinite(peaks)) < 30:
-        return None
-    cortex = float(np.nanmedian(peaks)) - wall.core_hu
-    if cortex < _LEAST_CORTEX_HU:
-        return None
-    floor = peaks_at(wall, border)
-    core = ndimage.binary_erosion(part)
-    inner = (
-        part if np.count_nonzero(core) < 4 else core
-    )  # at its rim a hollow has the cortex of the wall around it
-    high = floor[inner] > wall.core_hu + _CORTEX_HALF * cortex
-    return bool(high.mean() > _KEPT_SHARE)
+def _border(wall: BodyWall, reference: Reference, outside_hu: float) -> Grid:
+    """Return how far bone reaches along every ray, a millimetre beyond the expected wall at most."""
+    return border_within(wall, reference.radius_mm + _ALLOWED_MM, outside_hu=outside_hu)

@@ -8,7 +8,7 @@ neighbours, which is how a missing piece of it is known.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import edt
 import numpy as np
@@ -16,7 +16,9 @@ import numpy.typing as npt
 from scipy import ndimage, stats
 
 from paraspinal.anatomy.types import Anatomy, Vertebra
+from paraspinal.masses.average import robust_sd
 from paraspinal.measure.body import vertebral_body
+from paraspinal.measure.wall_border import RADII_MM, beside_averaged, change_points
 from paraspinal.volume import BoolArray, CTVolume, Geometry, Region
 
 Grid = npt.NDArray[np.float32]
@@ -24,24 +26,18 @@ Points = npt.NDArray[np.float64]
 
 ANGLES = np.deg2rad(np.arange(-132.0, 132.1, 6.0))  # symmetric: the mirror image is the reversed axis
 HEIGHTS = np.linspace(-0.36, 0.36, 9)  # of the distance between the end plates: their rims are left out
-_STEP_MM = 0.5
-_RADII_MM = np.arange(4.0, 44.0, _STEP_MM)
-_RUN = 5  # steps without bone are a hollow
-_HOLLOW_MM = 8.0  # a hollow that bone stands behind is sought so near to the wall
 _TANGENT_MM = 14.0
 _CORE_SHARE = 0.5  # the inner half of the radius is read for the body's own density
-_CORE_STEPS = 12  # from the axis outwards, in any body
-_NOISY_SHARES = (0.25, 0.4)  # noise against bone's step to soft tissue that asks for more averaging
 _SOFT_HU = 50.0
-_LEAST_STEP_HU = 25.0
 _BEYOND_MM = 5.0
+_OUTLINE_SHARE = 0.25
+_OTHER_BONE_MM = 2.0  # so far outside the patient's usual outline lies another bone
 _CORTEX_MM = (2.5, 1.5)  # the cortical peak lies so far inside and outside the border
 _LEAST_HEIGHT_MM = 8.0
-_USUAL_MM = 16.0
+_USUAL_MM, _USUAL_SD_HU = 16.0, 35.0
 _MET_SHARE = 0.5  # of the rays must meet the outlined body, or the axis is not its
 _NEAR_MM = 25.0
 _LEVELS = (*(f"T{n}" for n in range(3, 13)), *(f"L{n}" for n in range(1, 6)))
-_HOLLOW_STEP_HU = 100.0  # bone must be so much denser than what is outside before a hollow in it is believed
 _ALIGNED, _LEAST_ALIGNED = 7, 4  # bodies of a line of centres
 
 
@@ -51,7 +47,8 @@ class BodyWall:
 
     ``profiles`` are HU along the rays, [height, angle, radius], at `RADII_MM`; ``places_lps_mm`` gives the unit
     direction and the foot of every ray so that `points` can place a radius; ``core_hu`` is the median of the inner
-    half of the body; ``radius_mm`` how far bone reaches, NaN where that could not be told.
+    half of the body, ``core_sd_hu`` the SD of its points; ``radius_mm`` how far bone reaches, NaN where that
+    could not be told.
     """
 
     label: str
@@ -61,6 +58,7 @@ class BodyWall:
     core_hu: float
     radius_mm: Grid
     peak_hu: Grid
+    core_sd_hu: float = _USUAL_SD_HU
 
     @property
     def typical_mm(self) -> float:
@@ -73,14 +71,8 @@ class BodyWall:
         return np.asarray(self.feet_lps_mm[:, None] + radius_mm[..., None] * self.directions[None])
 
 
-RADII_MM = _RADII_MM
-
-
-def read_walls(volume: CTVolume, anatomy: Anatomy, *, noise_hu: float = 0.0) -> list[BodyWall]:
-    """Return the walls of the vertebrae from T3 to L5 of which enough was found and lies in the scan.
-
-    `noise_hu` is the SD of single voxels.
-    """
+def read_walls(volume: CTVolume, anatomy: Anatomy) -> list[BodyWall]:
+    """Return the walls of the vertebrae from T3 to L5 of which enough was found and lies in the scan."""
     found = [
         (v, region)
         for v in anatomy.vertebrae
@@ -89,8 +81,36 @@ def read_walls(volume: CTVolume, anatomy: Anatomy, *, noise_hu: float = 0.0) -> 
     ]
     centroids = np.array([anatomy.geometry.to_lps(r.centroid_index()) for _, r in found]).reshape(-1, 3)
     centres = _aligned(anatomy, centroids)
-    read = [_read(volume, anatomy, v, r, c, noise_hu) for (v, r), c in zip(found, centres, strict=True)]
-    return [wall for wall in read if wall is not None]
+    read = [_read(volume, anatomy, v, r, c) for (v, r), c in zip(found, centres, strict=True)]
+    return _without_other_bones([wall for wall in read if wall is not None])
+
+
+def _without_other_bones(walls: list[BodyWall]) -> list[BodyWall]:
+    """Return the walls without the rays that end at a rib's head or an osteophyte, outside the usual outline.
+
+    The usual outline is the lower quarter over all bodies, heights and both sides (ribs and osteophytes only add
+    bone), by the median radius of each height.
+    """
+    if not walls:
+        return walls
+    stack = np.stack([wall.radius_mm for wall in walls])
+    level = _known_quantile(stack, 0.5, axis=-1)[..., None]
+    relative = (stack / level).reshape(-1, stack.shape[-1])
+    outline = _known_quantile(np.concatenate([relative, relative[:, ::-1]]), _OUTLINE_SHARE, axis=0)
+    outside = stack > outline * level + _OTHER_BONE_MM
+    radii = np.where(outside, np.nan, stack).astype(np.float32)
+    return [
+        replace(wall, radius_mm=radius, peak_hu=np.where(np.isnan(radius), np.nan, wall.peak_hu))
+        for wall, radius in zip(walls, radii, strict=True)
+    ]
+
+
+def _known_quantile(values: Grid, share: float, *, axis: int) -> Grid:
+    """Return a quantile of what is finite along an axis, NaN where nothing is."""
+    ordered = np.sort(values, axis=axis)  # NaN last
+    count = np.isfinite(values).sum(axis=axis, keepdims=True)
+    middle = np.take_along_axis(ordered, ((count - 1).clip(0) * share).astype(int), axis)
+    return np.asarray(np.where(count > 0, middle, np.nan).squeeze(axis), np.float32)
 
 
 def _aligned(anatomy: Anatomy, centroids: Points) -> Points:
@@ -116,27 +136,28 @@ def _aligned(anatomy: Anatomy, centroids: Points) -> Points:
 
 
 def _read(
-    volume: CTVolume, anatomy: Anatomy, vertebra: Vertebra, region: Region, centre: Points, noise_hu: float
+    volume: CTVolume, anatomy: Anatomy, vertebra: Vertebra, region: Region, centre: Points
 ) -> BodyWall | None:
     height = abs(vertebra.top_mm - vertebra.bottom_mm)
     up, anterior, left = body_axes(anatomy, centre)
     centre = centre + up * (0.5 * (vertebra.top_mm + vertebra.bottom_mm) - centre[2])
     feet = centre + (HEIGHTS * height)[:, None] * up
     directions = np.cos(ANGLES)[:, None] * anterior + np.sin(ANGLES)[:, None] * left
-    places = feet[:, None, None] + _RADII_MM[None, None, :, None] * directions[None, :, None]
+    places = feet[:, None, None] + RADII_MM[None, None, :, None] * directions[None, :, None]
     if not _in_view(places, volume.geometry):
         return None
     near = _mask_radius(anatomy, region.full(anatomy.geometry.shape), places)
     if near is None:
         return None
-    hu = _averaged(_sampled(volume, places), noise_hu)
-    inner = max(_CORE_SHARE * float(np.median(near)), _RADII_MM[3]) >= _RADII_MM
+    hu = _averaged(_sampled(volume, places))
+    inner = max(_CORE_SHARE * float(np.median(near)), RADII_MM[3]) >= RADII_MM
     core = float(np.median(hu[:, :, inner]))
-    wall = BodyWall(vertebra.label, hu, feet, directions, core, near, near)
+    spread = robust_sd(hu[:, :, inner])
+    wall = BodyWall(vertebra.label, hu, feet, directions, core, near, near, spread)
     radius = border_within(wall, near + _BEYOND_MM, outside_hu=_SOFT_HU)
     # Where bone goes on (a rib, an osteophyte, contrast medium in a vessel) the body's own border is not seen.
     radius = np.where(radius > near + _BEYOND_MM - 0.3, np.nan, radius).astype(np.float32)
-    return BodyWall(vertebra.label, hu, feet, directions, core, radius, peaks_at(wall, radius))
+    return replace(wall, radius_mm=radius, peak_hu=peaks_at(wall, radius))
 
 
 def body_axes(anatomy: Anatomy, centre_lps_mm: Points) -> tuple[Points, Points, Points]:
@@ -156,53 +177,15 @@ def body_axes(anatomy: Anatomy, centre_lps_mm: Points) -> tuple[Points, Points, 
 
 
 def border_within(wall: BodyWall, limit_mm: Grid, *, outside_hu: float) -> Grid:
-    """Return the radius, `limit_mm` at most, up to which bone reaches; NaN where none is met.
-
-    Bone is what exceeds the middle between the body's own density and `outside_hu`; where both are too alike
-    (`_LEAST_STEP_HU`) nothing is told. The ray comes from outside. Where bone goes on beyond the limit (a pedicle, a
-    rib), it may stand behind a hollow: a stretch of 2 mm without bone near the wall is one.
-    """
-    if wall.core_hu - outside_hu < _LEAST_STEP_HU:
-        return np.full(limit_mm.shape, np.nan, np.float32)
-    threshold = 0.5 * (wall.core_hu + outside_hu)
-    everywhere = wall.profiles >= threshold
-    bone = everywhere & (limit_mm[..., None] >= _RADII_MM)
-    outermost = _last(bone)
-    gap = _empty(everywhere) & (limit_mm[..., None] - _HOLLOW_MM <= _RADII_MM)
-    gap &= (limit_mm[..., None] >= _RADII_MM) & (limit_mm[..., None] * 0.5 <= _RADII_MM)
-    behind = _last(gap)  # the outermost stretch without bone
-    inner = bone & (_RADII_MM[behind][..., None] >= _RADII_MM)
-    hollow = (
-        gap.any(axis=-1)
-        & (wall.core_hu - outside_hu >= _HOLLOW_STEP_HU)
-        & (_RADII_MM[outermost] > limit_mm - 1.5 * _STEP_MM)
-        & inner.any(axis=-1)
+    """Return the radius, `limit_mm` at most, up to which bone reaches (`change_points`); NaN where none is told."""
+    return change_points(
+        wall.profiles, limit_mm, core_hu=wall.core_hu, core_sd_hu=wall.core_sd_hu, outside_hu=outside_hu
     )
-    last = np.where(hollow, _last(inner), outermost)
-    inside, outside = (
-        np.take_along_axis(wall.profiles, k[..., None], -1)[..., 0]
-        for k in (last, np.minimum(last + 1, bone.shape[-1] - 1))
-    )
-    part = np.clip((inside - threshold) / np.maximum(inside - outside, 1.0), 0.0, 1.0)
-    radius = _RADII_MM[last] + _STEP_MM * part
-    return np.where(bone.any(axis=-1), np.minimum(radius, limit_mm), np.nan).astype(np.float32)
-
-
-def _last(rays: BoolArray) -> npt.NDArray[np.intp]:
-    """Return the index of the last True along the rays, the last of all where there is none."""
-    return np.asarray(rays.shape[-1] - 1 - np.argmax(rays[..., ::-1], axis=-1))
-
-
-def _empty(bone: BoolArray) -> BoolArray:
-    """Return the steps in the middle of `_RUN` steps without bone."""
-    weights = np.ones(_RUN, np.float32)
-    count = ndimage.correlate1d(bone.astype(np.float32), weights, axis=-1, mode="nearest")
-    return np.asarray(count < 0.5)
 
 
 def peaks_at(wall: BodyWall, radius_mm: Grid) -> Grid:
     """Return the greatest HU of each ray near a radius: the cortex there, as far as the scan's blur leaves it."""
-    off = _RADII_MM - radius_mm[..., None]
+    off = RADII_MM - radius_mm[..., None]
     near = (off >= -_CORTEX_MM[0]) & (off <= _CORTEX_MM[1])
     return np.where(near.any(-1), np.where(near, wall.profiles, -1e4).max(-1), np.nan).astype(np.float32)
 
@@ -222,18 +205,9 @@ def _sampled(volume: CTVolume, places: Points) -> Grid:
     return np.asarray(values.reshape(places.shape[:-1]))
 
 
-def _averaged(hu: Grid, noise_hu: float) -> Grid:
-    """Average each ray with those beside it: along the wall, so that its border stays sharp.
-
-    Where noise is a good share of bone's step to soft tissue the neighbours' neighbours count, too.
-    """
-    weights = np.array([0.25, 0.5, 0.25], np.float32)
-    step = max(float(np.median(hu[:, :, :_CORE_STEPS])) - _SOFT_HU, _LEAST_STEP_HU)
-    out = hu
-    for _ in range(1 + sum(noise_hu > share * step for share in _NOISY_SHARES)):
-        for axis in (0, 1):
-            out = ndimage.correlate1d(out, weights, axis=axis, mode="nearest")
-    return np.asarray(out)
+def _averaged(hu: Grid) -> Grid:
+    """Average each ray with those beside it: along the wall, so that its border stays sharp."""
+    return beside_averaged(hu, 1)
 
 
 def _mask_radius(anatomy: Anatomy, body: npt.NDArray[np.bool_], places: Points) -> Grid | None:
@@ -245,8 +219,9 @@ def _mask_radius(anatomy: Anatomy, body: npt.NDArray[np.bool_], places: Points) 
     met = inside.any(axis=-1)
     if met.mean() < _MET_SHARE:
         return None
-    found = _RADII_MM[last]
-    return np.asarray(np.where(met, found, np.median(found[met])), np.float32)
+    found = np.where(met, RADII_MM[last], np.median(RADII_MM[last][met]))
+    # Slices whose marrow no outline encloses hold the shell's crumbs only: the other heights tell.
+    return np.asarray(np.maximum(found, np.median(found, axis=0)), np.float32)
 
 
 def rays_at(
