@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paraspinal.phantom import sdf
+from paraspinal.phantom.canal_area import CANAL_BESIDE_MM
 from paraspinal.phantom.canvas import Canvas, Window
 from paraspinal.phantom.labels import FIRST_MASS, NUMBER, rib_number
 from paraspinal.phantom.mass_shape import Ball, distance_to, draw_lobes
@@ -20,7 +21,10 @@ from paraspinal.phantom.trunk import TrunkFields, TrunkPlan
 
 Point = npt.NDArray[np.float64]
 _FIRST_BONE, _LAST_BONE = 25, 50  # sacrum and vertebrae
-_DISSOLVED_MM = 4.0  # of bone above and below a disc that infection has dissolved
+_FORAMEN_MM2, _CANAL_WIDTH_MM = (
+    45.0,
+    11.0,
+)  # what of a tongue's area lies in the foramen; its width in the canal
 _RIM_MM = 3.0
 _POLE_LEAN = 0.3
 
@@ -93,7 +97,7 @@ def _spread(
 def mass_window(canvas: Canvas, plan: MassPlan) -> Window | None:
     """Return the part of the slab that the mass can reach."""
     reach = np.array(plan.spec.semi_axes_mm) * 1.15 + 5 + plan.spec.edge_width_mm
-    if plan.spec.bone == "foramen":
+    if plan.spec.bone in ("foramen", "canal"):
         reach = reach + np.array([30, 20, 6])
     return canvas.window(plan.centre - reach, plan.centre + reach)
 
@@ -110,6 +114,8 @@ def mass_distance(canvas: Canvas, plan: MassPlan, window: Window, fields: TrunkF
     d = np.maximum(d, fields.cavity[window] + np.float32(1.0))
     if plan.spec.bone == "foramen":
         d = sdf.blend(d, _dumbbell(x, y, z, plan), 5.0)
+    if plan.spec.bone == "canal":
+        d = np.minimum(d, _tongue(x, y, z, plan))
     return d
 
 
@@ -121,6 +127,22 @@ def _dumbbell(x: Field, y: Field, z: Field, plan: MassPlan) -> Field:
     inner = v.place(sign * half * 0.55, v.canal_offset, up)
     outer = v.place(sign * (half + 12), v.canal_offset - 4, up)
     return sdf.capsule(x, y, z, inner, outer, (5.5, 8.0))
+
+
+def _tongue(x: Field, y: Field, z: Field, plan: MassPlan) -> Field:
+    """Return the part of a mass that runs through the unwidened foramen below its vertebra into the canal."""
+    v, sign = plan.vertebra, 1.0 if plan.spec.side == "left" else -1.0
+    half, up = v.size.canal_width / 2, -0.38 * v.size.height
+    own = v.axes.astype(np.float32)[0]
+    lateral = sign * sum(a * (p - c) for a, p, c in zip(own, (x, y, z), v.centre, strict=True))
+    tube = sdf.capsule(
+        x, y, z, v.place(-sign * half, v.canal_offset, up), v.place(sign * (half + 7), v.canal_offset - 1, up),
+        (6.5, 5.5),
+    )  # fmt: skip
+    beyond = plan.spec.canal_mm2 - _FORAMEN_MM2
+    front = half - (beyond / _CANAL_WIDTH_MM if beyond > 0.0 else CANAL_BESIDE_MM * beyond / _FORAMEN_MM2)
+    way = sdf.capsule(x, y, z, v.place(sign * (half + 6), v.canal_offset - 1, up), plan.centre, (5.0, 5.0))
+    return np.asarray(np.minimum(np.maximum(tube, front - lateral), way), np.float32)
 
 
 def paint_mass(
@@ -151,13 +173,11 @@ def paint_mass(
         return
     x, y, z = canvas.grid(window)
     only = None
-    if over_bone:
-        owner = canvas.owner[window]
-        is_bone = (owner >= _FIRST_BONE) & (owner <= _LAST_BONE)
-        if plan.spec.bone == "lytic":
-            is_bone |= (owner >= rib_number(1, "left")) & (owner <= rib_number(12, "right"))
-        only = is_bone | (owner == plan.label) | (owner == NUMBER["foramen"])
-        only |= (owner == NUMBER["canal"]) if plan.spec.bone == "foramen" else False
+    if over_bone and plan.spec.bone == "rib":
+        d = d - np.float32(plan.spec.rib_bite_mm)
+        only = _ribs(canvas.owner[window])
+    elif over_bone:
+        is_bone, only = _bone_and_mass(canvas.owner[window], plan)
         if plan.spec.bone in ("scalloping", "foramen"):
             canvas.paint(window, d - np.float32(1.4), 750.0 * t.high_z, only=is_bone)
     hu = plan.spec.hu + (plan.spec.enhancement_hu if t.enhanced else 0.0)
@@ -179,10 +199,30 @@ def paint_mass(
     )
 
 
+def _bone_and_mass(
+    owner: npt.NDArray[np.uint16], plan: MassPlan
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return which voxels are bone that a mass may attack, and which it may take."""
+    is_bone = (owner >= _FIRST_BONE) & (owner <= _LAST_BONE)
+    if plan.spec.bone == "lytic":
+        is_bone |= _ribs(owner)
+    only = (owner == plan.label) | (owner == NUMBER["foramen"])
+    if plan.spec.bone != "canal":
+        only |= is_bone
+    if plan.spec.bone in ("foramen", "canal"):
+        only |= owner == NUMBER["canal"]
+    return is_bone, only
+
+
+def _ribs(owner: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
+    return np.asarray((owner >= rib_number(1, "left")) & (owner <= rib_number(12, "right")))
+
+
 def _paint_discitis(canvas: Canvas, plan: MassPlan, t: Tissues) -> None:
     """Paint the mass's tissue over the disc below its vertebra and over the bone beside that."""
     v = plan.vertebra
-    size = np.array([0.42 * v.size.width, 0.42 * v.size.depth, 0.5 * v.size.disc + _DISSOLVED_MM])
+    reach = 0.5 * plan.spec.disc_share
+    size = np.array([reach * v.size.width, reach * v.size.depth, 0.5 * v.size.disc + plan.spec.dissolved_mm])
     middle = v.place(0.0, -0.05 * v.size.depth, -0.5 * (v.size.height + v.size.disc))
     window = canvas.window(middle - size.max() - 3, middle + size.max() + 3)
     if window is None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from paraspinal.phantom.company_truth import company_findings, company_measurements
+from paraspinal.phantom.rib_truth import cortical_mass_hu_mm, rib_findings, rib_measurements
 from paraspinal.phantom.spec import PhantomSpec
 
 _ENLARGED_SPLEEN_ML = 314.0  # upper limit of a normal spleen [PRASS]
@@ -28,9 +29,15 @@ def patient_truth(
         Vertebrae that the scan shows whole.
     """
     return {
-        "measurements": _volumes(organs) | _densities(spec, organs) | company_measurements(spec, organs),
+        "measurements": _volumes(organs)
+        | _densities(spec, organs)
+        | company_measurements(spec, organs)
+        | rib_measurements(spec),
         "vertebrae": {level: _vertebra(spec) for level in levels},
-        "findings": _company(spec, organs) | company_findings(spec, organs) | _bone(spec),
+        "findings": _company(spec, organs)
+        | company_findings(spec, organs)
+        | _bone(spec)
+        | rib_findings(spec),
     }
 
 
@@ -59,7 +66,7 @@ def _densities(spec: PhantomSpec, organs: Mapping[str, Mapping[str, Any]]) -> di
 def _vertebra(spec: PhantomSpec) -> dict[str, float]:
     if spec.bone.strut_spacing_mm > 0 or spec.kvp != 120 or spec.phase != "unenhanced":
         return {}
-    return {"trabecular_hu": spec.bone.trabecular_hu}
+    return {"trabecular_hu": spec.bone.trabecular_hu} | cortical_mass_hu_mm(spec)
 
 
 def _company(spec: PhantomSpec, organs: Mapping[str, Mapping[str, Any]]) -> dict[str, bool]:

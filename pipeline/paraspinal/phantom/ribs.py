@@ -24,9 +24,11 @@ _BONE_END = (2.2, 2.35, 2.35, 2.3, 2.25, 2.2, 2.1, 2.0, 1.88, 1.72, 1.3, 0.85, 0
 _CARTILAGE_END = (2.75, 2.9, 2.95, 2.97, 2.98, 2.98, 2.95, 2.75, 2.55, 2.4, 1.3, 0.85, 0.66)
 _RISE = (0, 0, 5, 20, 40, 62, 80, 75, 70, 60, 0, 0, 0)
 _FRONT_ANGLE = 2.6
-_RIB_HALF_MM, _RIB_FLAT = 3.3, 1.75
+RIB_HALF_MM, RIB_FLAT = 3.3, 1.75
+"""Half the thickness of a rib, and its height against that."""
 _WALL_MM = 4.6  # from the inside of the chest wall to the middle of a rib
-_CORTEX_MM = 1.3  # mean pleural cortex 1.4 mm [HOLC19]
+RIB_CORTEX = 1.1
+"""Density of the ribs' cortex against that of the vertebrae."""
 _CARTILAGE_HU = 95.0
 # Angles (0 back, π/2 side) of the medial and lateral borders of the scapula from its lower tip upward.
 _SCAPULA_Z = (118.0, 150.0, 200.0, 262.0)
@@ -106,7 +108,7 @@ def _plan_rib(
     path = smooth_path(np.concatenate([[head, neck, tubercle], wall]), step_mm=4.0)
     # Ribs bend, they do not kink; the head stays in its joint.
     path[1:] = ndimage.gaussian_filter1d(path, 1.6, axis=0, mode="nearest")[1:]
-    radii = np.full(len(path), _RIB_HALF_MM if index > 1 else _RIB_HALF_MM * 1.1)
+    radii = np.full(len(path), RIB_HALF_MM if index > 1 else RIB_HALF_MM * 1.1)
     radii[:2] *= 1.15
     radii *= scale
     o = trunk.outline(path[:, 2])
@@ -115,7 +117,7 @@ def _plan_rib(
     outward[:, 1] /= o.half_depth**2
     reached = np.abs(np.arctan2(path[:, 0] - o.centre_x, path[:, 1] - o.centre_y))
     last = int(np.argmax(reached > bone_end)) or len(path)
-    bone = Tube(path[:last], radii[:last], outward[:last], _RIB_FLAT)
+    bone = Tube(path[:last], radii[:last], outward[:last], RIB_FLAT)
     has_cartilage = last < len(path) - 1
     cartilage = (
         Tube(path[last - 1 :], radii[last - 1 :] * 1.15, outward[last - 1 :], 1.5) if has_cartilage else None
@@ -144,9 +146,17 @@ def paint_ribs(
         if found is None:
             continue
         window, distance = found
-        canvas.paint(window, distance, 1.1 * bone.cortex_hu, label=rib_number(rib.index, rib.side))
         marrow = np.float32(0.8 * bone.trabecular_hu) + 40 * texture.on(canvas, window)
-        canvas.paint(window, distance + _CORTEX_MM, marrow)
+        # A wall thinner than a pixel shares it with marrow: the rib is painted as their mixture.
+        whole = canvas.cover(distance)
+        inside = canvas.cover(distance + np.float32(bone.rib_cortex_mm)) / np.maximum(whole, 1e-6)
+        wall = np.float32(RIB_CORTEX * bone.cortex_hu)
+        canvas.paint(
+            window,
+            distance,
+            np.asarray(wall + (marrow - wall) * inside, np.float32),
+            label=rib_number(rib.index, rib.side),
+        )
 
 
 def paint_sternum(canvas: Canvas, trunk: TrunkPlan, bone: BoneSpec) -> None:

@@ -8,11 +8,13 @@ from typing import Any, Literal, get_args
 from paraspinal.errors import UsageError
 from paraspinal.phantom.levels import LEVELS
 from paraspinal.phantom.patient import PatientSpec, ScannerSpec
+from paraspinal.phantom.trabeculae import TrabecularSpec
 from paraspinal.result import ContrastPhase
 from paraspinal.volume import Index3, Spacing
 
 MassShape = Literal["ellipsoid", "lobulated", "fusiform", "dumbbell"]
-BoneEffect = Literal["none", "lytic", "scalloping", "breakthrough", "foramen", "discitis"]
+BoneEffect = Literal["none", "lytic", "scalloping", "breakthrough", "foramen", "canal", "discitis", "rib"]
+EndPlates = Literal["normal", "h_shaped", "biconcave", "schmorl"]
 MassSide = Literal["left", "right"]
 Organ = Literal["heart", "bowel", "table", "scapulae", "vessels"]
 
@@ -66,10 +68,18 @@ class MassSpec:
     low_density, fat, calcification : Foci or None
     rim_hu : float or None
         Attenuation of the outer 3 mm (an abscess wall); None is no rim.
-    bone : {"none", "lytic", "scalloping", "breakthrough", "foramen", "discitis"}
+    bone : {"none", "lytic", "scalloping", "breakthrough", "foramen", "canal", "discitis", "rib"}
         What the mass does to bone: nothing; removes bone and cortex; presses a hollow that keeps its cortex; lies
         against a bone that keeps its form where marrow has broken through the cortex; widens the neural foramen and
-        the canal as a dumbbell; dissolves the disc below its vertebra with both end plates.
+        the canal as a dumbbell; runs through that foramen into the canal and leaves bone as it is; dissolves the disc
+        below its vertebra with both end plates; eats away the ribs that it faces.
+    canal_mm2 : float
+        With ``bone="canal"``: greatest axial area of the mass inside canal and foramen that is aimed at.
+    dissolved_mm, disc_share : float
+        With ``bone="discitis"``: bone that is gone above and below the disc, and how much of the body's half width
+        and depth is concerned.
+    rib_bite_mm : float
+        With ``bone="rib"``: how far beyond its own border the mass takes the place of ribs.
     """
 
     side: MassSide
@@ -86,6 +96,10 @@ class MassSpec:
     calcification: Foci | None = None
     rim_hu: float | None = None
     bone: BoneEffect = "none"
+    canal_mm2: float = 70.0
+    dissolved_mm: float = 4.0
+    disc_share: float = 0.84
+    rib_bite_mm: float = 4.0
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
@@ -107,6 +121,12 @@ class BoneSpec:
     ``trabecular_hu`` is the mean of the interior at 120 kVp. ``strut_spacing_mm`` 0 is normal bone, whose
     trabeculae lie below the scanner's resolution; 2–4 mm is a coarse network with a vertical accent whose struts
     are resolved. ``strut_hu`` is the attenuation of a strut, ``marrow_hu`` of what lies between coarse struts.
+    With ``trabeculae`` the bodies hold a real structure in place of both, the same model from fine to coarse, and
+    ``trabecular_hu`` is that of the other bones. ``haemangiomas`` names the vertebrae whose body is one.
+    ``endplates`` gives both end plates of every vertebra their form, sunk by ``endplate_mm``: ``h_shaped`` in the
+    middle third with a step (sickle cell disease), ``biconcave`` as a whole (osteoporosis), ``schmorl`` by one node
+    beside the middle in every third plate. ``rib_cortex_mm`` is the thickness of the ribs' wall (mean of the pleural maxima 1.4
+    [HOLC19]).
     """
 
     trabecular_hu: float = 170.0
@@ -117,6 +137,11 @@ class BoneSpec:
     strut_width_mm: float = 1.1
     strut_hu: float = 500.0
     marrow_hu: float = 75.0
+    trabeculae: TrabecularSpec | None = None
+    haemangiomas: tuple[str, ...] = ()
+    endplates: EndPlates = "normal"
+    endplate_mm: float = 4.0
+    rib_cortex_mm: float = 1.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +158,17 @@ class OrganSpec:
     spleen_scale: float = 1.0
     spleen_hu: float = 48.0
     spleen_lesion: Foci | None = None
+    spleen_calcium: float = 0.0
     liver_scale: float = 1.0
     liver_hu: float = 58.0
     blood_hu: float = 42.0
+    aorta_wall_hu: float = 46.0
+    aorta_wall_mm: float = 1.3
+    myocardium_hu: float = 48.0
     effusion_left_mm: float = 0.0
     effusion_right_mm: float = 0.0
     effusion_hu: float = 10.0
+    effusion_layer_hu: float | None = None
     left_out: tuple[Organ, ...] = ()
 
 
@@ -153,17 +183,12 @@ class PhantomSpec:
     spacing_mm : tuple of float
         Distance of voxel centres along (z, y, x).
     levels : tuple of str
-    spleen_calcium: float = 0.0
         Top and bottom vertebra; the scan is centred between them. How much is really seen follows from the shape.
     seed : int
         Varies habitus, spine, vessels and texture.
-    aorta_wall_hu: float = 46.0
-    aorta_wall_mm: float = 1.3
-    myocardium_hu: float = 48.0
     noise_hu : float
         Voxel SD in soft tissue beside the spine; 0 is a noise-free scan.
     fwhm_mm : float
-    effusion_layer_hu: float | None = None
         In-plane full width at half maximum of the scanner's response.
     slice_thickness_mm : float or None
         Width of the slice profile; None is the slice distance.

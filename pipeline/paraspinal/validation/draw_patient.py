@@ -26,7 +26,7 @@ def draw_patient(seed: int) -> PhantomSpec:
         cut_field=False,
     )
     spec = replace(random_spec(seed, wish), kvp=120)
-    return _bone(_spleen(spec, rng), rng)
+    return _ribs(_bone(_spleen(spec, rng), rng), seed)
 
 
 def _spleen(spec: PhantomSpec, rng: np.random.Generator) -> PhantomSpec:
@@ -36,6 +36,19 @@ def _spleen(spec: PhantomSpec, rng: np.random.Generator) -> PhantomSpec:
         return spec
     lesion = Foci(count=int(rng.integers(1, 3)), diameter_mm=round(diameter, 1), hu_delta=_LESION_HU)
     return replace(spec, organs=replace(spec.organs, spleen_lesion=lesion))
+
+
+def _ribs(spec: PhantomSpec, seed: int) -> PhantomSpec:
+    """A third of the bodies has ribs with a thin wall, a third of these, and some others, ballooned ones."""
+    rng = np.random.default_rng([seed, 18])
+    thin, wide = rng.uniform() < 1.0 / 3.0, rng.uniform() < 0.2
+    wall = float(rng.uniform(0.45, 0.7) if thin else rng.uniform(0.95, 1.9))
+    scale = float(rng.uniform(1.6, 2.0)) if wide else 1.0
+    return replace(
+        spec,
+        bone=replace(spec.bone, rib_cortex_mm=round(wall, 2)),
+        patient=replace(spec.patient, rib_scale=round(scale, 2)),
+    )
 
 
 def _bone(spec: PhantomSpec, rng: np.random.Generator) -> PhantomSpec:
