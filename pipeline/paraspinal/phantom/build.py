@@ -282,6 +282,7 @@ def _paint(canvas: Canvas, body: _Body) -> None:
         high_z=t.high_z,
         beaks=body.beaks,
         fused=patient.transition == "sacralised_L5",
+        epidural_fat=patient.epidural_fat,
     )
     paint_metal(canvas, trunk, patient.metal)
     for mass in body.masses:

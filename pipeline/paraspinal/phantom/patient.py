@@ -43,6 +43,8 @@ class PatientSpec:
         Length of rib 12 against the mean.
     rib_scale : float
         Thickness and height of ribs 1 to 12 against the mean; marrow that expands doubles it.
+    epidural_fat : float
+        Share of fat in what surrounds dural sac and roots, 0–1; in lean young people there is hardly any.
     cervical_ribs : tuple of str
         Sides on which C7 bears a rib.
     transition : {"none", "sacralised_L5", "lumbarised_S1"}
@@ -82,6 +84,7 @@ class PatientSpec:
     rib_pairs: int = 12
     twelfth_rib: float = 1.0
     rib_scale: float = 1.0
+    epidural_fat: float = 1.0
     cervical_ribs: tuple[PairedSide, ...] = ()
     transition: Transition = "none"
     arms: Arms = "none"

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from paraspinal.phantom.canal_area import canal_area_mm2
 from paraspinal.phantom.deform import Warp
 from paraspinal.phantom.labels import vertebra_number
 from paraspinal.phantom.lesions import MassPlan
 from paraspinal.phantom.patient_truth import patient_truth
-from paraspinal.phantom.spec import PhantomSpec
+from paraspinal.phantom.spec import BoneSpec, PhantomSpec
 from paraspinal.phantom.spine import SpinePlan
 from paraspinal.phantom.vertebral_column import CANAL_TOP_MM
 from paraspinal.volume import CTVolume, LabelMap
@@ -45,7 +46,15 @@ def describe(
     return {
         "research_use_only": "Synthetic data; no patient.",
         "spec": spec.to_json(),
-        "masses": [_mass(m, spine, mass_map, spec) for m in masses],
+        "masses": [
+            _mass(m, spine, mass_map, spec)
+            | {
+                "canal_extension_mm2": round(
+                    canal_area_mm2(mass_map.data == m.number, mass_map.geometry, spine, canal), 1
+                )
+            }
+            for m in masses
+        ],
         "vertebrae": vertebrae,
         "canal": {
             "centreline_lps_mm": [
@@ -60,9 +69,19 @@ def describe(
         "organs": organs,
         "patient": patient_truth(spec, organs=organs, levels=whole),
         "noise_hu": spec.noise_hu,
-        "trabecular_hu": spec.bone.trabecular_hu if spec.bone.strut_spacing_mm <= 0 else None,
-        "strut_spacing_mm": spec.bone.strut_spacing_mm or None,
+        "trabecular_hu": _trabecular_hu(spec.bone),
+        "strut_spacing_mm": _strut_spacing_mm(spec.bone),
     }
+
+
+def _trabecular_hu(bone: BoneSpec) -> float | None:
+    if bone.trabeculae is not None:
+        return bone.trabeculae.mean_hu
+    return bone.trabecular_hu if bone.strut_spacing_mm <= 0 else None
+
+
+def _strut_spacing_mm(bone: BoneSpec) -> float | None:
+    return bone.trabeculae.spacing_mm if bone.trabeculae is not None else bone.strut_spacing_mm or None
 
 
 def _seen(points: npt.NDArray[np.float64], warp: Warp | None) -> npt.NDArray[np.float64]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from paraspinal.phantom import sdf
 from paraspinal.phantom.canvas import Canvas, Part, Window
+from paraspinal.phantom.end_plates import plate_hollow
 from paraspinal.phantom.labels import vertebra_number
+from paraspinal.phantom.levels import LEVELS
 from paraspinal.phantom.osteophytes import Beak, beak_distance
 from paraspinal.phantom.sdf import Field
 from paraspinal.phantom.spec import BoneSpec
 from paraspinal.phantom.spine import VertebraPlan
 from paraspinal.phantom.texture import Texture
+from paraspinal.phantom.trabeculae import HAEMANGIOMA, TrabecularSpec, voxel_tile
 
 _ARCH_CORTEX_MM = 1.5  # the neural arch is mostly cortex
 _ARCH_MARROW_HU = 380.0
@@ -36,15 +41,14 @@ def vertebra_window(canvas: Canvas, plan: VertebraPlan) -> Window | None:
     return canvas.window((x - reach, y - front, z - low), (x + reach, y + back, z + s.height / 2 + 16))
 
 
-def body_distance(u: Field, v: Field, w: Field, plan: VertebraPlan) -> Field:
-    """Return the distance to the vertebral body: a waisted column between two slightly hollow end plates."""
+def body_distance(u: Field, v: Field, w: Field, plan: VertebraPlan, bone: BoneSpec) -> Field:
+    """Return the distance to the vertebral body: a waisted column between two hollow end plates."""
     s = plan.size
     h = s.height / 2
     waist = 1.0 - 0.09 * np.maximum(1.0 - (w / h) ** 2, 0.0)
     a, b = s.width / 2 * waist, s.depth / 2 * waist
     wall = sdf.ellipse(u, v, a, b)
-    radius2 = np.minimum((u / (s.width / 2)) ** 2 + (v / (s.depth / 2)) ** 2, 1.0)
-    plate = np.abs(w) - (h - 1.1 * (1.0 - radius2))
+    plate = np.abs(w) - (h - plate_hollow(u, v, w, plan, bone))
     # A rounded rim: the intersection of both, with its edge taken off.
     return -sdf.blend(-wall, -np.asarray(plate, np.float32), 2.0)
 
@@ -130,6 +134,23 @@ def _jitter(i: Field, j: Field, factor: float) -> Field:
     return np.asarray(value - np.floor(value) - 0.5, np.float32)
 
 
+def _structure_of(plan: VertebraPlan, bone: BoneSpec) -> TrabecularSpec | None:
+    if plan.level in bone.haemangiomas:
+        seed = 0 if bone.trabeculae is None else bone.trabeculae.seed
+        return replace(HAEMANGIOMA, seed=seed)
+    return bone.trabeculae
+
+
+def _structured_hu(
+    canvas: Canvas, u: Field, v: Field, w: Field, structure: TrabecularSpec, plan: VertebraPlan
+) -> Field:
+    """Return what the canvas's voxels hold of a trabecular structure; every vertebra shows another part of it."""
+    fine_mm = float(canvas.z[1] - canvas.z[0]) if len(canvas.z) > 1 else canvas.pixel_mm
+    tile = voxel_tile(structure, (fine_mm, canvas.pixel_mm, canvas.pixel_mm))
+    away = np.float32(LEVELS.index(plan.level) * 7.3)
+    return tile.at(u + away, v + 1.7 * away, w + 0.6 * away)
+
+
 def paint_vertebra(
     canvas: Canvas,
     plan: VertebraPlan,
@@ -142,7 +163,7 @@ def paint_vertebra(
     if window is None:
         return
     u, v, w = local_axes(canvas, window, plan)
-    body, arch = body_distance(u, v, w, plan), arch_distance(u, v, w, plan)
+    body, arch = body_distance(u, v, w, plan, bone), arch_distance(u, v, w, plan)
     hole = sdf.ellipse(u, v - plan.canal_offset, plan.size.canal_width / 2, plan.size.canal_depth / 2)
     arch = np.asarray(np.maximum(arch, -hole), np.float32)
     whole = sdf.blend(body, arch, 2.5)
@@ -153,14 +174,19 @@ def paint_vertebra(
     canvas.paint(window, whole, bone.cortex_hu, label=vertebra_number(plan.level))
     canvas.mark(window, body, Part.COLUMN)
     fine = texture.on(canvas, window)
-    inside = interior_hu(u, v, w, bone, fine, phase=float(plan.centre[2]))
+    structure = _structure_of(plan, bone)
+    if structure is None:
+        inside = interior_hu(u, v, w, bone, fine, phase=float(plan.centre[2]))
+    else:
+        inside = _structured_hu(canvas, u, v, w, structure, plan)
     # The interior of the body may run into the pedicles; the arch keeps its own thick cortex.
     marrow_body = np.maximum(body, whole) + np.float32(bone.cortex_mm)
     marrow_arch = np.maximum(arch, whole) + np.float32(_ARCH_CORTEX_MM)
     dense = 0.65 if bone.strut_spacing_mm > 0 else 1.0
+    mean = bone.trabecular_hu if structure is None else structure.mean_hu
     canvas.paint(
         window,
         marrow_arch,
-        np.float32(_ARCH_MARROW_HU * dense) + 0.3 * (inside - np.float32(bone.trabecular_hu)),
+        np.float32(_ARCH_MARROW_HU * dense) + 0.3 * (inside - np.float32(mean)),
     )
     canvas.paint(window, marrow_body, inside)

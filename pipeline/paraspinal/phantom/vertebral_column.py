@@ -9,18 +9,21 @@ import numpy as np
 from paraspinal.phantom import sdf
 from paraspinal.phantom.canvas import Canvas, Part
 from paraspinal.phantom.columns import Column, column_distance, column_window
+from paraspinal.phantom.end_plates import deepest_mm
 from paraspinal.phantom.labels import NUMBER, vertebra_number
 from paraspinal.phantom.osteophytes import Beak
 from paraspinal.phantom.sacrum import paint_sacrum
 from paraspinal.phantom.spec import BoneSpec
 from paraspinal.phantom.spine import SpinePlan, VertebraPlan
 from paraspinal.phantom.texture import Texture
-from paraspinal.phantom.tissue import CORD_HU, CSF_HU, DISC_HU, EPIDURAL_HU, FAT_HU, LIGAMENT_HU
+from paraspinal.phantom.tissue import CORD_HU, CSF_HU, DISC_HU, EPIDURAL_FAT_HU, LEAN_EPIDURAL_HU, LIGAMENT_HU
 from paraspinal.phantom.tubes import Tube, paint_tube, smooth_path
 from paraspinal.phantom.vertebra import paint_vertebra
 
 CANAL_TOP_MM = 345.0
 _CONUS_MM = -18.0  # the cord ends about L1
+_DISC_IN_BONE_MM = 2.0  # the bodies' rounded rims leave it so much room
+_PLATE_RIM_MM = 3.0
 
 
 def paint_spine(
@@ -32,18 +35,19 @@ def paint_spine(
     high_z: float,
     beaks: Mapping[str, tuple[Beak, ...]],
     fused: bool = False,
+    epidural_fat: float = 1.0,
 ) -> None:
     """Paint foraminal fat and ligaments, discs, vertebrae, sacrum and the canal."""
     scaled = _at_voltage(bone, high_z)
     for plan in spine.free:
-        _paint_disc(canvas, plan)
-        _paint_foramen(canvas, plan)
+        _paint_disc(canvas, plan, sunk_mm=deepest_mm(bone))
+        _paint_foramen(canvas, plan, epidural_fat)
     for plan in spine.free:
         paint_vertebra(canvas, plan, scaled, texture, beaks.get(plan.level, ()))
     if fused:
         _paint_fusion(canvas, spine, scaled)
     paint_sacrum(canvas, spine, scaled, texture)
-    _paint_canal(canvas, spine)
+    _paint_canal(canvas, spine, epidural_fat)
 
 
 def _paint_fusion(canvas: Canvas, spine: SpinePlan, bone: BoneSpec) -> None:
@@ -78,11 +82,15 @@ def _at_voltage(bone: BoneSpec, gain: float) -> BoneSpec:
         bone.strut_width_mm,
         scale(bone.strut_hu),
         scale(bone.marrow_hu),
+        None if bone.trabeculae is None else bone.trabeculae.at_voltage(gain),
+        bone.haemangiomas,
+        bone.endplates,
+        bone.endplate_mm,
     )
 
 
-def _paint_disc(canvas: Canvas, plan: VertebraPlan) -> None:
-    """Paint the disc below a vertebra."""
+def _paint_disc(canvas: Canvas, plan: VertebraPlan, *, sunk_mm: float) -> None:
+    """Paint the disc below a vertebra, and what of it has sunk into the bodies."""
     s = plan.size
     middle = plan.place(0, 0, -(s.height + s.disc) / 2)
     reach = s.width / 2 + 4
@@ -94,12 +102,14 @@ def _paint_disc(canvas: Canvas, plan: VertebraPlan) -> None:
     a = plan.axes.astype(np.float32)
     u, v, w = (row[0] * d[0] + row[1] * d[1] + row[2] * d[2] for row in a)
     wall = sdf.ellipse(u, v, s.width / 2 + 0.3, s.depth / 2 + 0.3)
-    disc = np.asarray(np.maximum(wall, np.abs(w) - (s.disc / 2 + 2.0)), np.float32)
+    usual = np.maximum(wall, np.abs(w) - (s.disc / 2 + _DISC_IN_BONE_MM))
+    sunk = np.maximum(wall + _PLATE_RIM_MM, np.abs(w) - (s.disc / 2 + _DISC_IN_BONE_MM + sunk_mm))
+    disc = np.asarray(np.minimum(usual, sunk), np.float32)
     canvas.paint(window, disc, DISC_HU, label=NUMBER["intervertebral_disc"])
     canvas.mark(window, disc, Part.COLUMN)
 
 
-def _paint_foramen(canvas: Canvas, plan: VertebraPlan) -> None:
+def _paint_foramen(canvas: Canvas, plan: VertebraPlan, fat_share: float) -> None:
     """Paint the fat of both foramina below a vertebra's pedicles, each with its nerve, and the yellow ligament."""
     s = plan.size
     ca, vc, up = s.canal_width / 2, plan.canal_offset, -0.38 * s.height
@@ -116,7 +126,7 @@ def _paint_foramen(canvas: Canvas, plan: VertebraPlan) -> None:
     for sign in (1, -1):
         inner, outer = plan.place(sign * ca * 0.7, vc - 2, up), plan.place(sign * (ca + 11), vc - 1, up - 1)
         fat = sdf.capsule(x, y, z, inner, outer, (5.5, 5.0))
-        canvas.paint(window, fat, FAT_HU + 20, label=NUMBER["foramen"])
+        canvas.paint(window, fat, _epidural_hu(fat_share), label=NUMBER["foramen"])
         end = plan.place(sign * (ca + 17), vc - 2, up - 5)
         canvas.paint(window, sdf.capsule(x, y, z, inner, end, (1.8, 1.6)), LIGAMENT_HU - 5)
 
@@ -130,15 +140,20 @@ def canal_column(spine: SpinePlan, *, scale: float = 1.0) -> Column:
     return Column(z, canal[:, 0], canal[:, 1], size[:, 2] / 2 * narrow, size[:, 3] / 2 * narrow)
 
 
-def _paint_canal(canvas: Canvas, spine: SpinePlan) -> None:
-    """Paint epidural fat, the dural sac and the cord (or the roots below it)."""
+def _epidural_hu(fat_share: float) -> float:
+    """Return the attenuation of what surrounds sac and roots: fat, or in the lean veins and loose tissue."""
+    return LEAN_EPIDURAL_HU + fat_share * (EPIDURAL_FAT_HU - LEAN_EPIDURAL_HU)
+
+
+def _paint_canal(canvas: Canvas, spine: SpinePlan, fat_share: float) -> None:
+    """Paint epidural fat, most of it behind, the dural sac and the cord (or the roots below it)."""
     canal = canal_column(spine)
     window = column_window(canvas, canal)
     if window is None:
         return
     outer = column_distance(canvas, canal, window)
-    canvas.paint(window, outer, EPIDURAL_HU, label=NUMBER["canal"])
-    sac = Column(canal.z, canal.x, canal.y - 0.4, canal.a * 0.86, canal.b * 0.84)
+    canvas.paint(window, outer, _epidural_hu(fat_share), label=NUMBER["canal"])
+    sac = Column(canal.z, canal.x, canal.y - 0.12 * canal.b, canal.a * 0.8, canal.b * 0.8)
     canvas.paint(window, column_distance(canvas, sac, window), CSF_HU)
     cord_a = np.interp(canal.z, [_CONUS_MM - 30, _CONUS_MM, 40, 250, 300], [0.8, 2.5, 4.8, 4.8, 6.2])
     cord = Column(canal.z, canal.x, canal.y - 0.6, cord_a, cord_a * 0.8)

@@ -12,7 +12,10 @@ from scipy import ndimage
 
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.errors import UsageError
-from paraspinal.phantom.hybrid.form import Form, make_form
+from paraspinal.phantom.hybrid.canal import CanalSite, canal_site, extended_into_canal
+from paraspinal.phantom.hybrid.cortex import cortex_hu_mm
+from paraspinal.phantom.hybrid.disc import dissolved_disc
+from paraspinal.phantom.hybrid.form import SHELL_MM, Form, make_form
 from paraspinal.phantom.hybrid.noise import resampled_noise
 from paraspinal.phantom.hybrid.site import Site, find_site
 from paraspinal.phantom.hybrid.truth import describe_mass
@@ -29,8 +32,7 @@ _DEFAULT_FWHM_MM = 1.4
 _UNEVEN = 1.4
 _MARROW_MM = 6.0  # so deep inside the column lies marrow
 _OUTLINE_ERR_MM = 1.0  # the coarse outline of bone errs so far
-_CORTEX_HU = 750.0  # of the floor of a hollow before the scan's blur
-BONE_EFFECTS = ("none", "lytic", "scalloping", "breakthrough")
+BONE_EFFECTS = ("none", "lytic", "scalloping", "breakthrough", "canal", "discitis")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ def insert_masses(
     specs : sequence of MassSpec
         ``bone`` "lytic" lets the mass take the place of vertebral bone as deep as ``overlap_mm`` says, "scalloping"
         gives the hollow a cortex; with "breakthrough" bone keeps its form, but the cortex beside the mass becomes
-        as dense as the marrow behind it; with "none" bone stays and the mass ends at it.
+        as dense as the marrow behind it; with "canal" the mass runs through the foramen below its vertebra, with
+        "discitis" it takes the place of the disc there; with "none" bone stays and the mass ends at it.
     seed : int
         Varies lobes, foci and noise.
 
@@ -78,7 +81,7 @@ def insert_masses(
             raise UsageError(
                 f"A mass in a real scan cannot have the bone effect {spec.bone!r}.",
                 code="hybrid_bone_effect",
-                remedy="Use none, lytic, scalloping, breakthrough, or make a phantom with `paraspinal phantom`.",
+                remedy=f"Use {', '.join(BONE_EFFECTS)}, or make a phantom with `paraspinal phantom`.",
             )
     rng = np.random.default_rng(seed)
     hu = volume.hu.astype(np.float32)
@@ -96,6 +99,8 @@ def insert_masses(
             slice_mm=max(quality.slice_fwhm_mm or 0.0, volume.geometry.spacing_mm[0]),
         )
         kept = site.rigid - site.column if spec.bone in ("lytic", "scalloping") else site.rigid
+        canal = canal_site(site, spec, volume, anatomy)
+        form, kept = _beyond_the_gutter(form, site, kept, spec, volume, anatomy, quality, canal)
         share = form.share * (1.0 - kept)
         mask = (share > 0.5) & (labels[site.box] == 0)
         if not mask.any():
@@ -108,13 +113,14 @@ def insert_masses(
         noise *= _local_noise(quality, volume, site, noise_sd) / max(noise_sd, 1e-3)
         composed = _composed(hu[site.box], form, site, kept, share, noise, volume.geometry.spacing_mm)
         if spec.bone == "scalloping":
-            composed += form.shell * site.column * np.maximum(_CORTEX_HU - composed, 0.0)
+            composed += _floor_cortex(hu[site.box], form, site, spec, volume.geometry.spacing_mm)
         if spec.bone == "breakthrough":
             composed -= _cortex_above_marrow(composed, mask, site, volume.geometry.spacing_mm)
         hu[site.box] = composed
         labels[site.box][mask] = number
         described.append(
             describe_mass(number, spec, form, share, mask, site, volume, anatomy, noise_sd=float(noise.std()))
+            | {"canal_extension_mm2": round(canal.area_mm2(mask), 1)}
         )
     names = {number: f"mass_{number}" for number in range(1, len(specs) + 1)}
     truth = {
@@ -125,6 +131,29 @@ def insert_masses(
     stored = np.clip(np.rint(hu), -1024, 3071).astype(np.int16)
     stored = np.where(volume.hu < -1024, volume.hu, stored)
     return Hybrid(replace(volume, hu=stored), LabelMap(labels, volume.geometry, names), truth)
+
+
+def _beyond_the_gutter(
+    form: Form,
+    site: Site,
+    kept: Field,
+    spec: MassSpec,
+    volume: CTVolume,
+    anatomy: Anatomy,
+    quality: ScanQuality,
+    canal: CanalSite,
+) -> tuple[Form, Field]:
+    """Return form and what stays where a mass also runs into the canal or has dissolved a disc."""
+    scan = {
+        "hu": _hu_of(spec, quality),
+        "fwhm_mm": quality.edge_fwhm_mm or _DEFAULT_FWHM_MM,
+        "slice_mm": max(quality.slice_fwhm_mm or 0.0, volume.geometry.spacing_mm[0]),
+    }
+    if spec.bone == "canal":
+        return extended_into_canal(form, site, kept, spec, volume, canal, **scan)
+    if spec.bone == "discitis":
+        return dissolved_disc(form, site, kept, spec, volume, anatomy, **scan)
+    return form, kept
 
 
 def _hu_of(spec: MassSpec, quality: ScanQuality) -> float:
@@ -164,6 +193,14 @@ def _composed(
     rim = np.isfinite(site.beside_hu) & (kept > 0.0)
     beside = pushed + share * (form.hu - np.nan_to_num(site.beside_hu))
     return np.where(rim, beside, over).astype(np.float32)
+
+
+def _floor_cortex(
+    hu: Field, form: Form, site: Site, spec: MassSpec, spacing_mm: tuple[float, float, float]
+) -> Field:
+    """Return what the cortex of a hollow's floor adds (HU): as much as the intact wall of this vertebra has."""
+    excess = cortex_hu_mm(hu, site, spec, spacing_mm) / SHELL_MM
+    return np.asarray(form.shell * site.column * np.float32(excess), np.float32)
 
 
 def _cortex_above_marrow(

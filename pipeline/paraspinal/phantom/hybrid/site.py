@@ -25,7 +25,8 @@ _RIM_VOXELS = 5
 _RIM_SHARE = 0.02  # with less bone than this a voxel is what lies beside it
 _RIGID = ("column", "canal", "aorta", "airway", "autochthon_left", "autochthon_right", "ribs")
 _HALF_LEVEL_MM = 6.0
-_COLUMN_RIM_MM = 2.0
+_ACROSS_MM = 26.0
+_COLUMN_RIM_MM = 3.0
 _WALL_AHEAD_MM = 30.0  # farther in front lies mediastinum, which gives way
 
 
@@ -36,7 +37,9 @@ class Site:
     ``out``, ``ahead`` and ``up`` are the distances (mm) of every voxel from the mass's centre: away from the midline,
     forwards, and along the spine towards the head. ``rigid`` is the share of what does not give way, 0 to 1: bone,
     canal, aorta, the muscles of the back, the chest wall. ``column`` is the part of it that is vertebral body or
-    disc, and ``column_depth_mm`` how deep inside the column a voxel lies.
+    disc, and ``column_depth_mm`` how deep inside the column a voxel lies. ``bone`` is the share of bone that native
+    voxels show, and ``centre_mm`` the mass's centre: to its side of the canal's middle, before it, along the spine.
+    ``body_mm`` tells how far the body reaches to that side and how far its middle lies before the canal's.
     """
 
     box: tuple[slice, slice, slice]
@@ -47,6 +50,9 @@ class Site:
     column: Field
     column_depth_mm: Field
     beside_hu: Field
+    bone: Field
+    centre_mm: tuple[float, float, float]
+    body_mm: tuple[float, float]
 
 
 def find_site(volume: CTVolume, anatomy: Anatomy, spec: MassSpec) -> Site:
@@ -66,6 +72,8 @@ def find_site(volume: CTVolume, anatomy: Anatomy, spec: MassSpec) -> Site:
     centre = (out_mm, ahead_mm - back - spec.offset_mm[1], vertebra.s_mm + spec.offset_mm[2])
     where = anatomy.spine
     reach = 1.25 * max(spec.semi_axes_mm) + 14.0 + spec.edge_width_mm
+    if spec.bone in ("canal", "discitis"):  # what it does lies on the other side of the midline, too
+        reach = max(reach, out_mm + _ACROSS_MM)
     near = (np.abs(sign * where.left - centre[0]) < reach) & (np.abs(where.anterior - centre[1]) < reach)
     near &= np.abs(where.s - centre[2]) < reach
     if not near.any():
@@ -83,7 +91,19 @@ def find_site(volume: CTVolume, anatomy: Anatomy, spec: MassSpec) -> Site:
     # The bone's rim on native voxels belongs to the column as far as the coarse outline errs.
     near = _read(dilate(body, _COLUMN_RIM_MM, spacing), index) > 0.5
     column = np.where(near, rigid, 0.0).astype(np.float32)
-    return Site(box, fields[0], fields[1], fields[2], rigid, column, np.maximum(depth, 0.0), beside)
+    return Site(
+        box,
+        fields[0],
+        fields[1],
+        fields[2],
+        rigid,
+        column,
+        np.maximum(depth, 0.0),
+        beside,
+        bone,
+        centre,
+        (side_mm, ahead_mm),
+    )
 
 
 def _vertebra(anatomy: Anatomy, spec: MassSpec) -> Vertebra:
