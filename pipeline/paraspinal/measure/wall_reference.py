@@ -20,7 +20,7 @@ FAR_NEIGHBOURS = 4
 WIDENED = 1.5  # limits of what rests on one reference alone, or on far ones (engineering default)
 _LEAST_COMMON = 40  # rays that two walls share before one is fitted to the other
 _OUTLIER = 3.0  # medians of the misfit
-_SCALE_SD, _SHIFT_SD_MM = 0.06, 1.5  # of neighbouring bodies against each other (engineering default)
+_SCALE_SD, _SHIFT_SD_MM = 0.1, 0.4  # of neighbouring bodies against each other (engineering default)
 _RAY_SD_MM, _ALIKE_RAYS = 0.8, 9.0  # misfit of a ray, and how many beside it share theirs
 _SIDE_DEG = (30.0, 120.0)  # where a paraspinal mass faces a body
 _LEAST_FACING = 12
@@ -56,6 +56,7 @@ def reference_of(
     """
     here = [w.label for w in walls].index(wall.label)
     own = np.where(clean[wall.label] & ~hidden, wall.radius_mm, np.nan)
+    next_to: list[npt.NDArray[np.floating]] = []
     near: list[npt.NDArray[np.floating]] = []
     far: list[npt.NDArray[np.floating]] = []
     shifts = []
@@ -70,12 +71,16 @@ def reference_of(
         (near if distance <= NEAR_NEIGHBOURS else far).append(radius)
         if distance <= NEAR_NEIGHBOURS:
             shifts.append(shift)
+        if distance == 1:
+            next_to.append(radius)
     # An axis beside the body's middle makes one side long and the other short: neighbours tell by how much.
     moved = float(np.median(shifts)) if shifts else 0.0
-    near.append(own[:, ::-1] + 2.0 * moved * np.sin(ANGLES))
-    told = np.stack(near)
-    count = np.isfinite(told).sum(axis=0)
-    radius = _median(told)
+    mirrored = own[:, ::-1] + 2.0 * moved * np.sin(ANGLES)
+    closest, told = np.stack([*next_to, mirrored]), np.stack([*near, mirrored])
+    # Bodies widen downwards: the next ones tell better than their neighbours, as long as two of them do.
+    enough_next = np.isfinite(closest).sum(axis=0) >= 2
+    count = np.where(enough_next, np.isfinite(closest).sum(axis=0), np.isfinite(told).sum(axis=0))
+    radius = np.where(enough_next, _median(closest), _median(told))
     use_far = (count == 0) & bool(far)
     if far:
         distant = np.stack(far)
