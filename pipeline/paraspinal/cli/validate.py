@@ -16,7 +16,12 @@ _BEGIN, _END = "<!-- validate: {name} begin -->", "<!-- validate: {name} end -->
 
 def validate_command(
     suite: Annotated[
-        str, typer.Argument(metavar="SUITE", help="phantom, hybrid, bone, patient or untouched.", show_default=True)
+        str,
+        typer.Argument(
+            metavar="SUITE",
+            help="phantom, hybrid, bone, patient, differential or untouched.",
+            show_default=True,
+        ),
     ] = "phantom",
     count: Annotated[
         int | None, typer.Option("--count", "-n", min=1, help="Cases; the suite's own number without it.")
@@ -53,6 +58,7 @@ def validate_command(
     phantom: random synthetic bodies with masses of 10 to 90 mm. hybrid: known masses of 15 to 80 mm put into the real
     series under --data. bone: the same, in series with thin slices, where masses destroy or hollow out vertebrae.
     patient: random synthetic bodies with signs of marrow, spleen, liver, blood and fluid, against their truth.
+    differential: synthetic patients of every entity, drawn from the model, from DICOM to differential.
     untouched: those series as they are, where every candidate is one too many.
 
     Cases that FOLDER holds already are not run again, so an interrupted run goes on where it stopped.

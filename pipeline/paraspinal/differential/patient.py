@@ -31,7 +31,8 @@ def mass_differentials(
     out: dict[int, Differential] = {}
     for unit in _units(masses):
         ids = tuple(sorted(mass.id for mass, _, _ in unit))
-        found = differential_of((*_joined(unit), *patient), model, prior=prior)
+        own = joined_findings([(mass.id, findings, volume) for mass, findings, volume in unit])
+        found = differential_of((*own, *patient), model, prior=prior)
         for mass, _, _ in unit:
             out[mass.id] = found.model_copy(update={"flags": mass.flags, "masses": ids})
     return out
@@ -77,10 +78,13 @@ def _leader(differential: Differential) -> str:
     return max(posterior, key=lambda entity: posterior[entity])
 
 
-def _joined(unit: Sequence[JudgedMass]) -> list[Finding]:
-    """Return one finding per name: what the user stated, the likelier boolean of a pair, or the larger mass's."""
+def joined_findings(unit: Sequence[tuple[int, Sequence[Finding], float]]) -> list[Finding]:
+    """Return one finding per name of a pair or single mass, given as (id, findings, volume) each.
+
+    It is what the user stated, the likelier boolean of a pair, or the larger mass's.
+    """
     joined: dict[str, Finding] = {}
-    for _, findings, _ in sorted(unit, key=lambda judged: (-judged[2], judged[0].id)):
+    for _, findings, _ in sorted(unit, key=lambda judged: (-judged[2], judged[0])):
         for finding in findings:
             kept = joined.get(finding.name)
             if kept is not None and kept.reason == STATED:

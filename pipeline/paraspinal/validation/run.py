@@ -21,17 +21,20 @@ from paraspinal.analysis.stages import Survey, measure_all, survey
 from paraspinal.anatomy import segment_anatomy
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import Config, load_config
-from paraspinal.differential import patient_findings
+from paraspinal.differential import load_model, patient_findings
 from paraspinal.errors import ParaspinalError, UsageError
 from paraspinal.loading import load_series
 from paraspinal.phantom import insert_masses, make_phantom
 from paraspinal.quality.types import ScanQuality
 from paraspinal.validation.bone import draw_bone_masses
+from paraspinal.validation.differential import run_entity_patient
 from paraspinal.validation.draw import draw_masses
+from paraspinal.validation.draw_entity import draw_entity_patient, entity_of
 from paraspinal.validation.patient import score_patient
 from paraspinal.validation.score import Record, score_masses
 from paraspinal.validation.suites import Case
 from paraspinal.validation.surroundings import surroundings
+from paraspinal.validation.trabeculae import trabecular_record
 from paraspinal.volume import CTVolume, LabelMap
 
 _LEVELS = (*(f"T{n}" for n in range(3, 13)), "L1", "L2")
@@ -105,6 +108,8 @@ def _read(path: Path) -> list[Record]:
 def _short(record: Record) -> str:
     if "error" in record:
         return f"error {record['error']}"
+    if "trabeculae" in record:
+        return str(record["trabeculae"]["state"])
     rows = [f"{r['state']} {r['diameter_mm']:.0f} mm IoU {r['iou']:.2f}" for r in record["masses"]]
     return f"{'; '.join(rows) or 'no mass put in'}; others {len(record['others'])}; {record['outcome']}"
 
@@ -126,6 +131,11 @@ def run_case(case: Case) -> Record:
     try:
         if case.kind == "patient":
             record |= _whole_body(case)
+        elif case.kind == "differential":
+            record |= _entity(case)
+        elif case.kind == "trabeculae":
+            assert case.spec is not None
+            record |= trabecular_record(case.spec.name, case.spec, load_config("default"))
         else:
             record |= _analysed(*_scan_of(case))
     except ParaspinalError as error:
@@ -153,6 +163,13 @@ def _whole_body(case: Case) -> Record:
         "noise_hu": case.spec.noise_hu,
         "slice_mm": case.spec.spacing_mm[0],
     }
+
+
+def _entity(case: Case) -> Record:
+    config = load_config("default")
+    model = load_model(config.differential.model)
+    patient = draw_entity_patient(model, entity_of(case.seed % 1000), case.seed)
+    return {"differential": run_entity_patient(patient, model, config, seed=case.seed), "outcome": ""}
 
 
 def _scan_of(case: Case) -> tuple[CTVolume, LabelMap, list[dict[str, Any]]]:

@@ -14,9 +14,11 @@ from paraspinal.phantom import MassSpec, PhantomSpec, Wish, random_spec
 from paraspinal.phantom.levels import LEVELS
 from paraspinal.phantom.spine import plan_spine
 from paraspinal.validation.draw import draw_masses
+from paraspinal.validation.draw_entity import entity_of
 from paraspinal.validation.draw_patient import draw_patient
+from paraspinal.validation.draw_trabeculae import draw_trabeculae
 
-Kind = Literal["phantom", "hybrid", "bone", "patient", "untouched"]
+Kind = Literal["phantom", "hybrid", "bone", "patient", "differential", "trabeculae", "untouched"]
 
 _LEVELS = LEVELS[LEVELS.index("T3") : LEVELS.index("L2") + 1]
 _ROOM_MM = 25.0
@@ -38,6 +40,12 @@ SUITES: Mapping[str, Suite] = {
     "bone": Suite("masses in thin-sliced real series that leave bone alone or hollow it out", 60, True),
     "patient": Suite(
         "random synthetic bodies with random signs of marrow, spleen, liver and fluid", 60, False
+    ),
+    "differential": Suite(
+        "synthetic patients of every entity, drawn from the model, from DICOM to differential", 70, False
+    ),
+    "trabeculae": Suite(
+        "vertebrae with healthy, osteoporotic and coarse trabeculae and with haemangiomas", 216, False
     ),
     "untouched": Suite("the real series as they are: what is found there is no mass of ours", 0, True),
 }
@@ -91,6 +99,11 @@ def suite_cases(
     if name == "patient":
         seeds = range(1000 * seed, 1000 * seed + number)
         return tuple(Case(f"patient {k}", "patient", k, spec=draw_patient(k)) for k in seeds)
+    if name == "differential":
+        return tuple(Case(f"{entity_of(k)} {k}", "differential", 1000 * seed + k) for k in range(number))
+    if name == "trabeculae":
+        drawn = ((k, *draw_trabeculae(k, seed)) for k in range(number))
+        return tuple(Case(f"{kind} {k}", "trabeculae", 1000 * seed + k, spec=spec) for k, kind, spec in drawn)
     if name == "untouched":
         return tuple(Case(f"untouched {path.name}", "untouched", seed, series=path) for path in series)
     return tuple(

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from paraspinal.validation.bone import bone_table
+from paraspinal.validation.differential import differential_table
 from paraspinal.validation.patient import patient_table
 from paraspinal.validation.score import HIT_IOU, QUANTITIES, Record
+from paraspinal.validation.trabeculae import trabecular_table
 from paraspinal.validation.wilson import share
 
 _FROC = (0.1, 0.2, 0.5)
+_APART = {"patient", "differential", "trabeculae"}  # suites with tables of their own
 _SIZES_MM = ((0, 15), (15, 20), (20, 30), (30, 50), (50, 200))
 _NEIGHBOURS = ("lung", "psoas", "effusion", "crus")
 _LIKE_MUSCLE_HU = 20.0
@@ -28,8 +31,8 @@ def summarise(records: Sequence[Record]) -> str:
     if whole:
         parts += [_detection(whole), _froc(records), _agreement(whole), bone_table(whole), _levels(whole)]
         parts.append(_missed(whole))
-    parts.append(patient_table(records))
-    if any("patient" not in r for r in records):
+    parts += [patient_table(records), differential_table(records), trabecular_table(records)]
+    if any(not _APART & r.keys() for r in records):
         parts.append(_others(records))
     return "\n\n".join(part for part in parts if part) + "\n"
 
