@@ -136,9 +136,10 @@ def folder_of(location: Mapping[str, Any]) -> str:
     )
 
 
-def judge(
-    known: Mapping[str, tuple[str, Any]], rows: Mapping[str, list[CaseRow]], out: Path
-) -> tuple[Counter[str], list[str]]:
+Known = Mapping[str, tuple[str, MassSpec | None]]
+
+
+def judge(known: Known, rows: Mapping[str, list[CaseRow]], out: Path) -> tuple[Counter[str], list[str]]:
     """Return what was right by kind of trouble, and a sentence for everything that was not."""
     right: Counter[str] = Counter()
     wrong: list[str] = []
@@ -170,6 +171,16 @@ def _found(out: Path, case: str, mass: MassSpec | None) -> bool:
     )
 
 
+def remembered(path: Path, archive: Path, series: int) -> Known:
+    """Return what is known of the archive, which is made where there is none."""
+    if not path.exists():
+        made = make_archive(archive, series)
+        plain = {n: [k, [m.side, m.level, m.semi_axes_mm] if m else None] for n, (k, m) in made.items()}
+        path.write_text(json.dumps(plain))
+    stored = json.loads(path.read_text())
+    return {n: (k, MassSpec(m[0], m[1], tuple(m[2])) if m else None) for n, (k, m) in stored.items()}
+
+
 def main() -> None:
     """Make the archive, run the batch twice, and judge."""
     parser = argparse.ArgumentParser(
@@ -183,21 +194,7 @@ def main() -> None:
         folder = options.keep or Path(temporary)
         archive, out = folder / "archive", folder / "out"
         begin = time.perf_counter()
-        known_path = folder / "known.json"
-        if not known_path.exists():
-            known = make_archive(archive, options.series)
-            known_path.write_text(
-                json.dumps(
-                    {
-                        n: [k, m is not None and [m.side, m.level, m.semi_axes_mm]]
-                        for n, (k, m) in known.items()
-                    }
-                )
-            )
-        known = {
-            n: (k, MassSpec(m[0], m[1], tuple(m[2])) if m else None)
-            for n, (k, m) in json.loads(known_path.read_text()).items()
-        }
+        known = remembered(folder / "known.json", archive, options.series)
         print(f"archive of {len(known)} folders made in {time.perf_counter() - begin:.0f} s")
         settings = Options(
             limits=Limits(seconds=TIMEOUT_S, memory_mib=MEMORY_MIB),
