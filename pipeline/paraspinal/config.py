@@ -863,7 +863,9 @@ class DifferentialConfig(_Section):
         0.5, "sharp share of the border of a well-defined mass", gt=0, lt=1
     )
     midline_bridging_mm: float = setting(5.0, "thickness of tissue that bridges the midline", gt=0)
-    canal_extension_mm2: float = setting(50.0, "area inside the canal that counts as extension", gt=0)
+    canal_extension_mm2: float = setting(
+        40.0, "area inside canal and foramen that counts as extension, so that one of 50 is found", gt=0
+    )
     lytic_depth_mm: float = setting(3.0, "depth of a lytic defect that counts", gt=0)
     scalloping_depth_mm: float = setting(3.0, "depth of a smooth impression that counts", gt=0)
     breakthrough_fraction: float = setting(
@@ -876,6 +878,12 @@ class DifferentialConfig(_Section):
     )
     endplate_loss_fraction: float = setting(
         0.25, "share of an interspace's end plates whose loss counts: a Schmorl node takes less", gt=0, lt=1
+    )
+    endplate_step_mm: float = setting(
+        2.0, "a step so deep in the middle of both end plates of a vertebra counts", gt=0
+    )
+    endplate_step_vertebrae: int = setting(
+        3, "vertebrae with such steps that make the finding: sickle cell disease marks many", ge=1
     )
     rib_expanded_mm: float = setting(
         12.5,

@@ -23,7 +23,6 @@ DEFAULTS = DifferentialConfig()
 NOTHING_SEARCHED = MassSearch(masses=(), explained_away=(), coverage=())
 
 _LATER = {
-    "endplate_central_depression": "this version does not fit end plates",
     "lymphadenopathy": "this version does not search for lymph nodes",
     "other_emh_site": "this version does not search kidneys, pericardium, pleura and the presacral space",
 }
@@ -52,6 +51,7 @@ def patient_findings(
         graded("rib_expansion", patient, "rib_width_mm", c.rib_expanded_mm, config=c),
         _thinning(patient, c),
         _coarsening(vertebrae, c),
+        _central_depression(vertebrae, c),
         *_by_density(patient, vertebrae, quality, c),
         *(not_assessed(name, reason) for name, reason in _LATER.items()),
     )
@@ -182,6 +182,20 @@ def _coarsening(vertebrae: Mapping[str, Measurements], config: DifferentialConfi
     return _over_vertebrae(
         "trabecular_coarsening", vertebrae, "coarsening_index", limit, config, threshold_sd=sd
     )
+
+
+def _central_depression(vertebrae: Mapping[str, Measurements], config: DifferentialConfig) -> Finding:
+    """Judge steps in the middle of both end plates of several vertebrae: a Schmorl node is one plate's."""
+    name, key, several = "endplate_central_depression", "endplate_step_mm", config.endplate_step_vertebrae
+    read = [m[key] for m in vertebrae.values() if key in m]
+    told = [
+        p for m in read if (p := probability_above(m, config.endplate_step_mm, config=config)) is not None
+    ]
+    if len(told) < several:
+        why = next((m.reason for m in read if m.value is None and m.reason), None)
+        count = f"both end plates of {len(told)} vertebrae could be read; {several} are needed"
+        return not_assessed(name, f"{count} ({why})" if why else count, (key,))
+    return boolean(name, sorted(told)[-several], (key,), config=config)
 
 
 def _over_vertebrae(

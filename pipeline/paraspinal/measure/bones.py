@@ -9,7 +9,9 @@ from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MeasureConfig
 from paraspinal.masses.types import Mass
 from paraspinal.measure.bone_defect import survey_walls
+from paraspinal.measure.canal_extension import Epidural, clean_levels
 from paraspinal.measure.endplate_loss import Interspaces, clean_interspaces
+from paraspinal.measure.epidural import read_levels
 from paraspinal.measure.erosion import CleanWalls
 from paraspinal.measure.foramen import read_foramina
 from paraspinal.measure.foramen_widening import Foramina, clean_foramina
@@ -21,11 +23,12 @@ from paraspinal.volume import CTVolume
 
 @dataclass(frozen=True, slots=True)
 class Bones:
-    """The walls of vertebral bodies, foramina and interspaces, with what no mass faces marked as clean; the ribs."""
+    """The walls of bodies, foramina, canal and interspaces, with what no mass faces marked as clean; the ribs."""
 
     walls: CleanWalls
     foramina: Foramina
     interspaces: Interspaces
+    epidural: Epidural
     ribs: RibSurvey
 
 
@@ -44,5 +47,6 @@ def survey_bones(
         walls=walls,
         foramina=clean_foramina(read_foramina(volume, anatomy), masses, volume.geometry),
         interspaces=clean_interspaces(spaces, masses, volume.geometry),
+        epidural=clean_levels(read_levels(volume, anatomy), masses, volume.geometry),
         ribs=survey_ribs(volume, anatomy, quality, config or MeasureConfig()),
     )

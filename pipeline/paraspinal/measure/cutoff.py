@@ -22,6 +22,7 @@ SUMS = frozenset(
         ),
         *("discrete_high_density_ml", "discrete_high_density_count", "macroscopic_fat_ml", "gas_ml"),
         *("low_density_foci_count", "low_density_foci_ml", "bone_interface_mm2", "midline_bridging_mm"),
+        "canal_extension_mm2",
     }
 )
 """Measurements that can only grow when more of the mass is seen."""

@@ -8,7 +8,7 @@ nerve, fat, vessels or a mass fill it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import edt
@@ -49,8 +49,11 @@ class Foramen:
 
 
 @dataclass(frozen=True, slots=True)
-class _Canal:
-    """Where the canal's side walls stand beside one vertebra: a point in its middle, axes, half its width (mm)."""
+class Canal:
+    """Where the canal's side walls stand beside one vertebra: axes, half its width (mm), and the ``middle`` (LPS).
+
+    The middle lies at the height of the vertebra's caudal end plate.
+    """
 
     label: str
     middle: Points
@@ -66,15 +69,15 @@ def read_foramina(volume: CTVolume, anatomy: Anatomy) -> tuple[Foramen, ...]:
     The width is the median, over planes at right angles to the tunnel 1 to 5 mm beside the canal, of the diameter of
     the largest circle without bone (above 160 HU) that has its centre at the foramen.
     """
+    read = [_read(volume, canal, side) for canal in read_canals(anatomy) for side in SIDES]
+    return tuple(foramen for foramen in read if foramen is not None)
+
+
+def read_canals(anatomy: Anatomy) -> tuple[Canal, ...]:
+    """Return the canal beside every thoracic and lumbar vertebra, cranial first, its width even along the spine."""
     canals = [c for v in anatomy.vertebrae if v.label[0] in "TL" and (c := _canal(anatomy, v)) is not None]
     widths = _even([c.half_mm for c in canals])
-    found = []
-    for canal, half in zip(canals, widths, strict=True):
-        for side in SIDES:
-            foramen = _read(volume, canal, half, side)
-            if foramen is not None:
-                found.append(foramen)
-    return tuple(found)
+    return tuple(replace(canal, half_mm=half) for canal, half in zip(canals, widths, strict=True))
 
 
 def tunnels_at(
@@ -93,7 +96,7 @@ def tunnels_at(
     return frozenset(out)
 
 
-def _canal(anatomy: Anatomy, vertebra: Vertebra) -> _Canal | None:
+def _canal(anatomy: Anatomy, vertebra: Vertebra) -> Canal | None:
     """Return the canal beside a vertebra; its side walls are read where pedicles stand, above the foramen."""
     line = anatomy.centreline_lps_mm
     if len(line) < 3 or not line[:, 2].min() <= vertebra.bottom_mm <= line[:, 2].max():
@@ -116,7 +119,7 @@ def _canal(anatomy: Anatomy, vertebra: Vertebra) -> _Canal | None:
     place = np.array([*(float(np.interp(z, line[:, 2], line[:, k])) for k in (0, 1)), z])
     up, anterior, left = body_axes(anatomy, place)
     half = float(to_left + to_right) / 2.0
-    return _Canal(vertebra.label, place + left * float(to_left - to_right) / 2.0, up, anterior, left, half)
+    return Canal(vertebra.label, place + left * float(to_left - to_right) / 2.0, up, anterior, left, half)
 
 
 def _even(widths_mm: Sequence[float]) -> list[float]:
@@ -125,13 +128,13 @@ def _even(widths_mm: Sequence[float]) -> list[float]:
     return [float(np.median(widths_mm[max(0, k - n) : k + n + 1])) for k in range(len(widths_mm))]
 
 
-def _read(volume: CTVolume, canal: _Canal, half_mm: float, side: Side) -> Foramen | None:
+def _read(volume: CTVolume, canal: Canal, side: Side) -> Foramen | None:
     out = canal.left if side == "left" else -canal.left
     places = (
         canal.middle
         + _UP_MM[None, :, None, None] * canal.up
         - _BACK_MM[None, None, :, None] * canal.anterior
-        + (half_mm + _OUT_MM)[:, None, None, None] * out
+        + (canal.half_mm + _OUT_MM)[:, None, None, None] * out
     )
     planes = _planes(volume, places)
     if planes is None:

@@ -79,6 +79,16 @@ GATES: Mapping[str, Gate] = {
         noise="raises the limit, which the patient's own clean foramina set",
         also="six foramina that no mass reaches, T2 to L5",
     ),
+    "canal_extension_mm2": Gate(
+        max_slice_mm="erosion_max_slice_mm",
+        noise="raises the limit, which the patient's own clean foramina set",
+        also="fat, or a sac of another density, in the foramen where it is widest; six foramina that no mass reaches",
+    ),
+    "height_ratio, endplate_depression_mm, endplate_step_mm": Gate(
+        max_slice_mm="erosion_max_slice_mm",
+        noise="raises the limit by an uneven rim",
+        also="T3 to L5; end plates 40 HU denser than the disc; height and step: both plates of a body",
+    ),
     "endplate_loss_fraction": Gate(
         max_slice_mm="erosion_max_slice_mm",
         noise="raises the limit, which the patient's own clean interspaces set",

@@ -24,9 +24,9 @@ Points = npt.NDArray[np.float64]
 
 RINGS = np.array([0.0, 0.2, 0.4, 0.6])
 """Distance from the middle, as a share of the body's radius; the rim, where osteophytes bridge, is left out."""
-_AROUND = np.deg2rad(np.arange(0.0, 360.0, 15.0))  # 0 = anterior, positive to the left
-_STEP_MM = 0.5
-_ALONG_MM = np.arange(-14.0, 14.01, _STEP_MM)
+AROUND = np.deg2rad(np.arange(0.0, 360.0, 15.0))  # 0 = anterior, positive to the left
+STEP_MM = 0.5
+ALONG_MM = np.arange(-14.0, 14.01, STEP_MM)
 _DISC_MM = 6.0  # the darkest place lies so near to the middle between the outlined bodies
 _AREAS = np.array([0.1, 0.2, 0.4, 0.6])  # of the rings
 _BACK = np.deg2rad(126.0)  # behind this angle no wall was read
@@ -60,8 +60,8 @@ class Interspace:
         Bone begins half way between the body's own density and the soft tissue's.
         """
         above, below = (0.5 * (soft_hu + core) for core in self.core_hu)
-        step = np.arange(len(_ALONG_MM))
-        near = np.abs(_ALONG_MM) <= _DISC_MM
+        step = np.arange(len(ALONG_MM))
+        near = np.abs(ALONG_MM) <= _DISC_MM
         # Where a disc is hardly darker than the bodies a single noisy step would end it.
         hu = ndimage.correlate1d(self.profiles, _AVERAGE, axis=-1, mode="nearest")
         darkest = np.where(near, hu, np.inf).argmin(axis=-1)[..., None]
@@ -69,18 +69,46 @@ class Interspace:
         lower = (hu >= below) & (step <= darkest)
         top = np.where(upper.any(-1), upper.argmax(-1), len(step))
         bottom = np.where(lower.any(-1), len(step) - 1 - lower[..., ::-1].argmax(-1), -1)
-        return np.asarray(np.maximum(top - bottom - 1, 0) * _STEP_MM, np.float32)
+        return np.asarray(np.maximum(top - bottom - 1, 0) * STEP_MM, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Where an interspace lies: vertebrae above and below, centre, axes, radius (mm) by angle (`AROUND`)."""
+
+    upper: BodyWall
+    lower: BodyWall
+    centre: Points
+    up: Points
+    anterior: Points
+    left: Points
+    radius_mm: npt.NDArray[np.float64]
+
+    def places(self, rings: npt.NDArray[np.float64]) -> Points:
+        """Return the LPS points [ring, angle, 3] of its middle plane at shares of the radius."""
+        out = np.cos(AROUND)[:, None] * self.anterior + np.sin(AROUND)[:, None] * self.left
+        return np.asarray(self.centre + (rings[:, None] * self.radius_mm)[..., None] * out)
+
+    def profiles(self, volume: CTVolume, rings: npt.NDArray[np.float64]) -> Grid | None:
+        """Return HU [ring, angle, step] along the spine at `ALONG_MM`, caudal first; None outside the scan."""
+        return _profiles(volume, self.places(rings)[:, :, None] + ALONG_MM[:, None] * self.up)
+
+
+def find_gaps(anatomy: Anatomy, walls: Sequence[BodyWall]) -> tuple[Gap, ...]:
+    """Return the interspaces between neighbours of which both walls were read, cranial first."""
+    by_label = {wall.label: wall for wall in walls}
+    order = sorted(anatomy.vertebrae, key=lambda v: -v.bottom_mm)
+    return tuple(
+        _gap(anatomy, pair, by_label)
+        for pair in pairwise(order)
+        if {v.label for v in pair} <= by_label.keys()
+    )
 
 
 def read_interspaces(volume: CTVolume, anatomy: Anatomy, walls: Sequence[BodyWall]) -> tuple[Interspace, ...]:
     """Return the interspaces between neighbours of which both walls were read, cranial first."""
-    by_label = {wall.label: wall for wall in walls}
-    order = sorted(anatomy.vertebrae, key=lambda v: -v.bottom_mm)
-    pairs = pairwise(order)
-    found = [
-        _read(volume, anatomy, pair, by_label) for pair in pairs if {v.label for v in pair} <= by_label.keys()
-    ]
-    return tuple(i for i in found if i is not None)
+    read = [_read(volume, gap) for gap in find_gaps(anatomy, walls)]
+    return tuple(i for i in read if i is not None)
 
 
 def excess_share(soft_mm: Grid, expected_mm: Grid, *, least_mm: float) -> float:
@@ -89,23 +117,21 @@ def excess_share(soft_mm: Grid, expected_mm: Grid, *, least_mm: float) -> float:
     return min(1.0, float((_AREAS[:, None] * over).sum() / (_AREAS.sum() * over.shape[1])))
 
 
-def _read(
-    volume: CTVolume, anatomy: Anatomy, pair: tuple[Vertebra, Vertebra], walls: Mapping[str, BodyWall]
-) -> Interspace | None:
+def _read(volume: CTVolume, gap: Gap) -> Interspace | None:
+    profiles = gap.profiles(volume, RINGS)
+    if profiles is None:
+        return None
+    core = (gap.upper.core_hu, gap.lower.core_hu)
+    return Interspace(gap.upper.label, gap.lower.label, profiles, core, gap.places(np.ones(1))[0])
+
+
+def _gap(anatomy: Anatomy, pair: tuple[Vertebra, Vertebra], walls: Mapping[str, BodyWall]) -> Gap:
     upper, lower = (walls[v.label] for v in pair)
     from_feet, to_feet = lower.feet_lps_mm[-1], upper.feet_lps_mm[0]
     middle = 0.5 * (pair[0].bottom_mm + pair[1].top_mm)
     part = (middle - from_feet[2]) / max(to_feet[2] - from_feet[2], 1.0)
     centre = from_feet + part * (to_feet - from_feet)
-    up, anterior, left = body_axes(anatomy, centre)
-    radius = _radius(upper, lower)
-    out = np.cos(_AROUND)[:, None] * anterior + np.sin(_AROUND)[:, None] * left
-    places = centre + (RINGS[:, None] * radius)[..., None] * out
-    profiles = _profiles(volume, places[:, :, None] + _ALONG_MM[:, None] * up)
-    if profiles is None:
-        return None
-    rim = centre + radius[:, None] * out
-    return Interspace(upper.label, lower.label, profiles, (upper.core_hu, lower.core_hu), rim)
+    return Gap(upper, lower, centre, *body_axes(anatomy, centre), _radius(upper, lower))
 
 
 def _radius(upper: BodyWall, lower: BodyWall) -> npt.NDArray[np.float64]:
@@ -113,7 +139,7 @@ def _radius(upper: BodyWall, lower: BodyWall) -> npt.NDArray[np.float64]:
     near = np.concatenate([upper.radius_mm[:3], lower.radius_mm[-3:]])
     known: BoolArray = np.isfinite(near).any(axis=0)
     typical = 0.5 * (upper.typical_mm + lower.typical_mm)
-    at = np.angle(np.exp(1j * _AROUND))
+    at = np.angle(np.exp(1j * AROUND))
     radius = np.full(len(at), typical)
     if known.any():
         radius = np.interp(at, ANGLES[known], np.nanmedian(near[:, known], axis=0))

@@ -12,6 +12,7 @@ from paraspinal.measure.blood_pool import measure_aortic_lumen
 from paraspinal.measure.bone_defect import measure_bone_defect
 from paraspinal.measure.bones import Bones, survey_bones
 from paraspinal.measure.bridging import measure_bridging
+from paraspinal.measure.canal_extension import measure_canal_extension
 from paraspinal.measure.contact import measure_contact
 from paraspinal.measure.cutoff import as_cut_off
 from paraspinal.measure.density import measure_high_density
@@ -27,13 +28,8 @@ from paraspinal.measure.size import measure_size, mesh_of
 from paraspinal.measure.texture import measure_ibsi
 from paraspinal.measure.view import mass_view
 from paraspinal.quality.types import ScanQuality
-from paraspinal.result import Measurement, Measurements
+from paraspinal.result import Measurements
 from paraspinal.volume import CTVolume
-
-_LATER = {
-    "canal_extension_mm2": ("mm2", "this version does not outline epidural fat"),
-}
-
 
 def measure_mass(
     volume: CTVolume,
@@ -84,9 +80,11 @@ def measure_mass(
         "endplate_loss_fraction": measure_endplate_loss(
             bones.interspaces, mass, view, volume.geometry, quality, config
         ),
+        "canal_extension_mm2": measure_canal_extension(
+            bones.epidural, mass, view, volume.geometry, quality, config
+        ),
         "midline_bridging_mm": measure_bridging(volume, anatomy, view, mass, others),
         **measure_ibsi(view, mesh, config),
-        **{key: Measurement.missing(unit, reason) for key, (unit, reason) in _LATER.items()},
     }
     if touches(volume, mass.region, volume.geometry):
         measured = as_interpolated(measured)

@@ -16,6 +16,7 @@ from paraspinal.measure.cortex import cortical_peak
 from paraspinal.measure.cortical_mass import KEY as MASS_KEY
 from paraspinal.measure.cortical_mass import UNIT as MASS_UNIT
 from paraspinal.measure.cortical_mass import cortical_masses
+from paraspinal.measure.endplate import measure_end_plates, read_end_plates
 from paraspinal.measure.erosion import CleanWalls
 from paraspinal.measure.gates import why_not
 from paraspinal.measure.interpolated import as_interpolated, touches
@@ -41,11 +42,6 @@ _FOREIGN = "read in thoracic and lumbar vertebrae only"
 
 _Array = npt.NDArray[np.float32]
 _Kind = TypeVar("_Kind", bound=np.generic)
-
-_MISSING = {
-    "height_ratio": ("1", "this version does not fit end plates"),
-    "endplate_depression_mm": ("mm", "this version does not fit end plates"),
-}
 
 
 @dataclass(frozen=True)
@@ -85,12 +81,14 @@ def measure_vertebrae(
     """Return the measurements of every vertebra, keyed by its label ("T5", "L1" …).
 
     Keys: ``trabecular_hu``, ``coarsening_index`` and, with `walls`, ``cortical_peak_hu`` and
-    ``cortical_mass_hu_mm`` (`cortex_hu`: density of cortical bone, where the ribs tell it); height and end plates are
-    not assessed.
+    ``cortical_mass_hu_mm`` (`cortex_hu`: density of cortical bone, where the ribs tell it), ``height_ratio``,
+    ``endplate_depression_mm`` and ``endplate_step_mm``.
     """
+    plates = read_end_plates(volume, anatomy, walls.walls) if walls is not None else {}
     masses = cortical_masses(walls, volume, quality, config, cortex_hu=cortex_hu)
     return {
         v.label: _one(volume, anatomy, quality, v, config)
+        | measure_end_plates(plates, v.label, quality, config, slice_mm=volume.effective_slice_mm)
         | {
             MASS_KEY: masses.get(v.label, Measurement.missing(MASS_UNIT, _NO_WALL)),
             "cortical_peak_hu": cortical_peak(
@@ -104,7 +102,6 @@ def measure_vertebrae(
 def _one(
     volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, vertebra: Vertebra, config: MeasureConfig
 ) -> Measurements:
-    missing = {key: Measurement.missing(unit, reason) for key, (unit, reason) in _MISSING.items()}
     # Cervical and sacral bodies have another structure; an uncertain name may still be any.
     foreign = vertebra.label[0] not in "TL"
     region = None if foreign else vertebral_body(anatomy, vertebra)
@@ -113,13 +110,11 @@ def _one(
         return {
             "trabecular_hu": Measurement.missing(_HU, reason),
             "coarsening_index": Measurement.missing("1", reason),
-            **missing,
         }
     body = _native_body(volume, anatomy, vertebra, region)
     measured = {
         "trabecular_hu": _trabecular(body, anatomy, quality, config),
         "coarsening_index": _coarsening(body, quality, config, thickness_mm=volume.effective_slice_mm),
-        **missing,
     }
     return as_interpolated(measured) if touches(volume, region, anatomy.geometry) else measured
 

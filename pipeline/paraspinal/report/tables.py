@@ -41,6 +41,7 @@ _VERTEBRA_KEYS = (
     "cortical_mass_hu_mm",
     "height_ratio",
     "endplate_depression_mm",
+    "endplate_step_mm",
 )
 NOT_STATED = "not stated in the headers"
 NOT_READ = "could not be read"
