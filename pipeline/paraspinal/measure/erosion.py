@@ -9,7 +9,7 @@ thickness and a poor reference are in these readings and raise the limit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from paraspinal.volume import BoolArray
 _ALLOWED_MM = 1.0  # bone is followed so far beyond the expected wall: an osteophyte is no negative depth
 _LEAST_AREA_MM2 = 20.0
 _LEAST_NULLS = 6
+_CLEAN_SHARE = 0.8
 _NULL_PERCENTILE = 95.0
 _LEAST_LIMIT_MM = 1.0
 _SOFT_HU = 50.0
@@ -87,7 +88,8 @@ class CleanWalls:
     """The patient's walls with what may serve as reference, and the readings where no mass lies.
 
     ``nulls_mm`` are depths that were read on sides without a mass, ``spread_mm`` the SD of single rays against
-    their reference; ``lost_shares`` are the parts of these sides that seem to have no cortex.
+    their reference; ``lost_shares`` are the parts of these sides that seem to have no cortex;
+    ``short_mm`` is by how much references are short of these sides (median), which is added to every reference.
     """
 
     walls: tuple[BodyWall, ...]
@@ -95,6 +97,7 @@ class CleanWalls:
     nulls_mm: npt.NDArray[np.float64]
     spread_mm: float
     lost_shares: npt.NDArray[np.float64]
+    short_mm: float = 0.0
 
     @property
     def limit_mm(self) -> float:
@@ -133,7 +136,8 @@ def _compared(
     for wall in known.walls:
         rays = facing.get(wall.label)
         if rays is not None and wall.label not in _ENDS and enough(rays):
-            yield wall, rays, reference_of(wall, known.walls, known.clean, hidden=rays)
+            found = reference_of(wall, known.walls, known.clean, hidden=rays)
+            yield wall, rays, replace(found, radius_mm=found.radius_mm + np.float32(known.short_mm))
 
 
 def clean_walls(walls: Sequence[BodyWall], facing: Mapping[str, BoolArray]) -> CleanWalls:
@@ -142,32 +146,47 @@ def clean_walls(walls: Sequence[BodyWall], facing: Mapping[str, BoolArray]) -> C
         w.label: np.isfinite(w.radius_mm) & ~facing.get(w.label, np.zeros(w.radius_mm.shape, bool))
         for w in walls
     }
+    sides = list(_clean_sides(walls, clean))
+    told = [(w.radius_mm - r.radius_mm)[side & np.isfinite(r.radius_mm)] for w, side, r in sides]
+    known = np.concatenate([t[np.isfinite(t)] for t in told]) if told else np.zeros(0)
+    short = float(np.median(known)) if known.size else 0.0
     nulls, residuals, lost = [], [], []
-    for wall in walls:
-        for side in side_sectors() if wall.label not in _ENDS else ():
-            if np.count_nonzero(side & clean[wall.label]) < 0.8 * np.count_nonzero(side):
-                continue
-            reference = reference_of(wall, walls, clean, hidden=side)
-            border = _border(wall, reference, _SOFT_HU)
-            depth = depth_under(wall, reference.radius_mm, border, side)
-            told = np.isfinite(depth)
-            if not enough(told):
-                continue
-            defect = deepest_hollow(
-                wall, depth / reference.widening, _LEAST_LIMIT_MM, least_area_mm2=_LEAST_AREA_MM2
-            )
-            nulls.append(0.0 if defect is None else defect.depth_mm)
-            residuals.append(depth[told])
-            shell = read_shell(
-                wall, side, walls=walls, clean=clean, expected_mm=reference.radius_mm, border_mm=border
-            )
-            if shell is not None and enough(shell.told):
-                lost.append(shell.share)
+    for wall, side, found in sides:
+        reference = replace(found, radius_mm=found.radius_mm + np.float32(short))
+        border = _border(wall, reference, _SOFT_HU)
+        depth = depth_under(wall, reference.radius_mm, border, side)
+        if not enough(np.isfinite(depth)):
+            continue
+        # What a hollow must have beyond the limit, so much of a clean side is compared with it.
+        defect = deepest_hollow(
+            wall,
+            depth / reference.widening,
+            0.0,
+            least_area_mm2=_LEAST_AREA_MM2,
+            floor_mm2=_LEAST_AREA_MM2,
+        )
+        nulls.append(0.0 if defect is None else defect.depth_mm)
+        residuals.append(depth[np.isfinite(depth)])
+        shell = read_shell(
+            wall, side, walls=walls, clean=clean, expected_mm=reference.radius_mm, border_mm=border
+        )
+        if shell is not None and enough(shell.told):
+            lost.append(shell.share)
     # Bone is followed one millimetre outwards only, so that the spread is read from the depths.
     inwards = np.concatenate(residuals) if residuals else np.zeros(0)
     inwards = inwards[inwards > 0]
     spread = float(MAD_TO_SD * np.median(inwards)) if inwards.size else np.inf
-    return CleanWalls(tuple(walls), clean, np.asarray(nulls, float), spread, np.asarray(lost, float))
+    return CleanWalls(tuple(walls), clean, np.asarray(nulls, float), spread, np.asarray(lost, float), short)
+
+
+def _clean_sides(
+    walls: Sequence[BodyWall], clean: Mapping[str, BoolArray]
+) -> Iterator[tuple[BodyWall, BoolArray, Reference]]:
+    """Yield every side that faces no mass, its rays, and what is expected of it without itself."""
+    for wall in walls:
+        for side in side_sectors() if wall.label not in _ENDS else ():
+            if np.count_nonzero(side & clean[wall.label]) >= _CLEAN_SHARE * np.count_nonzero(side):
+                yield wall, side, reference_of(wall, walls, clean, hidden=side)
 
 
 def judge_erosion(known: CleanWalls, facing: Mapping[str, BoolArray], *, mass_hu: float) -> Judged | None:

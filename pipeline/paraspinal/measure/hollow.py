@@ -13,7 +13,7 @@ from paraspinal.measure.wall import ANGLES, BodyWall, Grid
 from paraspinal.volume import BoolArray
 
 _FINER = 2
-_FLOOR_MM2 = 10.0
+FLOOR_MM2 = 5.0
 """A depth counts that so much of a hollow's floor reaches: no single ray tells it."""
 
 
@@ -50,7 +50,7 @@ def _surface(wall: BodyWall, expected_mm: Grid) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Deepest:
-    """The deepest hollow of a wall: depth (mm) that a floor of 10 mm² reaches, area (mm²), and its rays."""
+    """The deepest hollow of a wall: depth (mm) that its floor reaches, area (mm²), and its rays."""
 
     depth_mm: float
     area_mm2: float
@@ -58,9 +58,14 @@ class Deepest:
 
 
 def deepest_hollow(
-    wall: BodyWall, depth_mm: Grid, limit_mm: float, *, least_area_mm2: float
+    wall: BodyWall,
+    depth_mm: Grid,
+    limit_mm: float,
+    *,
+    least_area_mm2: float,
+    floor_mm2: float = FLOOR_MM2,
 ) -> Deepest | None:
-    """Return the deepest hollow beyond a limit that is no speck."""
+    """Return the deepest hollow of which more than an area lies beyond a limit, as deep as `floor_mm2` of it."""
     deep = np.nan_to_num(depth_mm, nan=-1.0) > limit_mm
     if not deep.any():
         return None
@@ -73,7 +78,7 @@ def deepest_hollow(
         if area < least_area_mm2:
             continue
         order = np.argsort(depth_mm[part])[::-1]
-        reached = np.searchsorted(np.cumsum(cell[part][order]), _FLOOR_MM2)
+        reached = np.searchsorted(np.cumsum(cell[part][order]), floor_mm2)
         value = float(depth_mm[part][order][min(int(reached), order.size - 1)])
         if best is None or value > best.depth_mm:
             best = Deepest(value, area, part)

@@ -20,7 +20,7 @@ FAR_NEIGHBOURS = 4
 WIDENED = 1.5  # limits of what rests on one reference alone, or on far ones (engineering default)
 _LEAST_COMMON = 40  # rays that two walls share before one is fitted to the other
 _OUTLIER = 3.0  # medians of the misfit
-_SCALE_SD, _SHIFT_SD_MM = 0.1, 0.4  # of neighbouring bodies against each other (engineering default)
+_SCALE_SD, _FORWARDS_SD_MM, _SIDEWAYS_SD_MM = 0.1, 0.8, 0.4  # of neighbouring bodies (engineering default)
 _RAY_SD_MM, _ALIKE_RAYS = 0.8, 9.0  # misfit of a ray, and how many beside it share theirs
 _SIDE_DEG = (30.0, 120.0)  # where a paraspinal mass faces a body
 _LEAST_FACING = 12
@@ -103,7 +103,7 @@ def _fitted(
         return None
     turns = np.broadcast_to(ANGLES, own.shape)
     terms = np.stack([theirs, np.cos(turns), np.sin(turns)], axis=-1)
-    held = np.diag(1.0 / np.array([_SCALE_SD, _SHIFT_SD_MM, _SHIFT_SD_MM]))
+    held = np.diag(1.0 / np.array([_SCALE_SD, _FORWARDS_SD_MM, _SIDEWAYS_SD_MM]))
     weight = 1.0 / (_RAY_SD_MM * np.sqrt(_ALIKE_RAYS))
     use = common
     change = np.zeros(3)
