@@ -34,6 +34,9 @@ _HOMES = {
     "ScanQuality": "quality.types",
     "UsageError": "errors",
     "analyze": "analysis",
+    "batch": "archive.batch",
+    "collect": "archive.collect",
+    "index_archive": "archive.index",
     "assess_quality": "quality",
     "differential_of": "differential",
     "find_masses": "masses",
@@ -75,8 +78,11 @@ __all__ = [
     "__version__",
     "analyze",
     "assess_quality",
+    "batch",
+    "collect",
     "differential_of",
     "find_masses",
+    "index_archive",
     "inspect_source",
     "load_config",
     "load_model",
@@ -105,6 +111,9 @@ if TYPE_CHECKING:
     from paraspinal.analysis import Analysis, analyze
     from paraspinal.anatomy import segment_anatomy
     from paraspinal.anatomy.types import Anatomy
+    from paraspinal.archive.batch import batch
+    from paraspinal.archive.collect import collect
+    from paraspinal.archive.index import index_archive
     from paraspinal.config import Config, load_config
     from paraspinal.differential import differential_of, load_model, mass_findings, patient_findings
     from paraspinal.errors import (
