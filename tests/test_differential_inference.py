@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 
 from paraspinal.differential import differential_of, differentials_of, findings_from_case, load_model
 from paraspinal.differential.explain import NO_MASS
-from paraspinal.differential.inference import infer
-from paraspinal.differential.observe import observe
 from paraspinal.result import ENTITIES, Finding
 
 MODEL = load_model("emh-differential-1")
@@ -257,13 +255,15 @@ def test_no_text_advises_a_procedure() -> None:
         assert not [word for word in words[1:] if word in text.lower()], text
 
 
-def test_the_maths_of_ten_thousand_cases_takes_two_seconds() -> None:
+def test_ten_thousand_cases_take_two_seconds() -> None:
+    """Findings to differentials with sentences and intervals; CPU time, the best of three: machines are shared."""
     batch = [ARTICLE, _coded(fat=True, bilateral=False), _coded(cystic_or_fluid=True, gas=True)] * 3334
-    prior = np.full(len(ENTITIES), 1 / len(ENTITIES))
-    wall = []
-    for _ in range(2):  # the better of two: the machine may be shared
+    spent = []
+    for _ in range(3):
         begin = time.process_time()
-        found = infer(observe(batch, MODEL), MODEL.compiled, prior)
-        wall.append(time.process_time() - begin)
-        assert found.entities.shape == (10002, len(ENTITIES))
-    assert min(wall) < 2.0
+        found = differentials_of(batch, MODEL)
+        spent.append(time.process_time() - begin)
+        assert len(found) == 10002
+        if spent[-1] < 2.0:
+            break
+    assert min(spent) < 2.0

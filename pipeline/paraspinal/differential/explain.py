@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
-from paraspinal.differential.compiled import Array
+from paraspinal.differential.compiled import Array, Indices
 from paraspinal.differential.inference import Inference, infer
 from paraspinal.differential.model import DifferentialModel
 from paraspinal.differential.observe import Observations, observe
@@ -65,18 +68,47 @@ def differentials_of(
         return []
     seen = observe(cases, model)
     found = infer(seen, model.compiled, np.array([before[e] for e in ENTITIES]))
-    view = _View(model, seen, found, {str(e): p for e, p in before.items()})
-    return [view.differential(b, () if flags is None else flags[b]) for b in range(len(cases))]
+    view = _View(
+        model=model,
+        seen=seen,
+        found=found,
+        prior={str(e): p for e, p in before.items()},
+        ranked=np.argsort(-found.entities, axis=1, kind="stable"),
+        strongest=found.contributions.argmax(axis=2),
+        imaging=np.array([variable.scope == "imaging" for variable in model.variables.values()]),
+    )
+    with _without_collection():
+        return [view.differential(b, () if flags is None else flags[b]) for b in range(len(cases))]
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Spare the search for reference cycles, of which results have none, while very many of them are made."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """Everything that is needed to tell one case of a batch."""
+    """Everything that is needed to tell one case of a batch.
+
+    ``ranked[b]`` are the entities from the likeliest on, ``strongest[b, f]`` is the one that a finding favours most,
+    ``imaging[f]`` tells what is no context; ``told`` keeps statements that occurred already.
+    """
 
     model: DifferentialModel
     seen: Observations
     found: Inference
     prior: dict[str, float]
+    ranked: Indices
+    strongest: Indices
+    imaging: npt.NDArray[np.bool_]
+    told: dict[tuple[int, tuple[float, ...]], str] = field(default_factory=dict)
 
     def differential(self, b: int, flags: tuple[str, ...]) -> Differential:
         found = self.found
@@ -96,40 +128,46 @@ class _View:
 
     def evidence(self, b: int) -> tuple[Evidence, ...]:
         """Return one entry per known variable, the strongest for or against EMH first."""
-        rows = [(f, self.found.contributions[b, f], name) for f, name in self.seen.named[b].items()]
+        own = self.found.contributions[b]
+        rows = [(f, own[f].tolist(), name) for f, name in self.seen.named[b].items()]
         rows.sort(key=lambda row: (-abs(row[1][0]), row[0]))
         return tuple(
             Evidence(
                 finding=name,
-                contribution=float(each[0]),
-                contributions=_by_entity(each),
-                sentence=self.sentence(b, f, each),
+                contribution=each[0],
+                contributions=dict(zip(ENTITIES, each, strict=True)),
+                sentence=self.sentence(b, f, each[0]),
             )
             for f, each, name in rows
         )
 
-    def sentence(self, b: int, f: int, each: Array) -> str:
+    def sentence(self, b: int, f: int, emh: float) -> str:
         variable = self.model.variables[self.model.compiled.variables[f]]
-        emh = float(each[0])
         texts = self.model.sentences
         side = texts.in_favour if emh > 0.0 else texts.against
         template = texts.neutral if abs(emh) < NEUTRAL else side
-        best = self.model.entities[ENTITIES[int(np.argmax(each))]].title
-        weights = self.seen.weight[b, f, : len(variable.categories)].tolist()
         told = template.format(
-            statement=_statement(variable, weights, self.model.reliability_of(variable)),
+            statement=self.statement(b, f, variable),
             factor=_factor(emh),
-            best=best,
+            best=self.model.entities[ENTITIES[int(self.strongest[b, f])]].title,
         )
         return f"{told} {variable.caveat}".rstrip()
 
+    def statement(self, b: int, f: int, variable: Variable) -> str:
+        weights = tuple(self.seen.weight[b, f, : len(variable.categories)].tolist())
+        text = self.told.get((f, weights))
+        if text is None:
+            text = _statement(variable, list(weights), self.model.reliability_of(variable))
+            self.told[f, weights] = text
+        return text
+
     def abstention(self, b: int) -> Abstention:
         rules, found = self.model.abstain, self.found
-        order = np.argsort(-found.entities[b], kind="stable")
-        first, second = (self.model.entities[ENTITIES[int(e)]].title for e in order[:2])
+        order = self.ranked[b].tolist()
+        first, second = (self.model.entities[ENTITIES[e]].title for e in order[:2])
         odds = found.entities[b, order[0]] / max(float(found.entities[b, order[1]]), 1e-300)
         for rule in rules.pairs:
-            if ENTITIES[int(order[0])] in rule.leaders and self.unsupported(b, rule):
+            if ENTITIES[order[0]] in rule.leaders and self.unsupported(b, rule):
                 return Abstention(value=True, reason=rule.reason)
         if np.abs(found.llr[b]).max() < math.log(rules.min_factor.value):
             return Abstention(value=True, reason="Too little evidence: the findings hardly move the prior.")
@@ -162,13 +200,9 @@ class _View:
 
     def most_informative_missing(self, b: int) -> str | None:
         """Return the unknown variable that is expected to tell most; context only where some context is known."""
-        variables = list(self.model.variables.values())
-        context = any(variables[f].scope == "context" for f in self.seen.named[b])
-        gain = [
-            g if context or variable.scope == "imaging" else 0.0
-            for g, variable in zip(self.found.gain[b].tolist(), variables, strict=True)
-        ]
-        best = int(np.argmax(gain))
+        context = any(not self.imaging[f] for f in self.seen.named[b])
+        gain = self.found.gain[b] if context else self.found.gain[b] * self.imaging
+        best = int(gain.argmax())
         return self.model.compiled.variables[best] if gain[best] > 0.0 else None
 
 

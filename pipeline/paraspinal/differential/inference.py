@@ -162,8 +162,10 @@ def _expected_information(known: Known, kinds: Array, entities: Array, compiled:
 
     A variable whose group already spoke is taken to bring (1 - coupling) of it; a stand-in brings nothing.
     """
-    count, size, widest = compiled.theta.shape
-    flat = compiled.theta.reshape(count, size * widest)
+    widest = compiled.theta.shape[2]
+    starts = np.concatenate([[0], np.cumsum(compiled.categories)[:-1]])
+    # Only the categories that there are: one variable with many would pad all the others.
+    flat = compiled.theta[:, np.arange(widest) < compiled.categories[:, None]]
     own = [np.flatnonzero(column) for column in compiled.member.T]
     joint = np.stack([kinds[:, s] @ flat[s] for s in own], axis=2)
     each = np.where(joint > 0.0, joint, 1.0)
@@ -171,7 +173,7 @@ def _expected_information(known: Known, kinds: Array, entities: Array, compiled:
     rest = total * np.log(total) - np.sum(each * np.log(each), axis=2)
     positive = np.where(entities > 0.0, entities, 1.0)
     entropy = -np.sum(positive * np.log(positive), axis=1)
-    gain = entropy[:, None] - rest.reshape(-1, size, widest).sum(axis=2)
+    gain = entropy[:, None] - np.add.reduceat(rest, starts, axis=1)
     for group in compiled.groups:
         spoke = known[:, group.members].any(axis=1)
         gain[:, group.members] *= np.where(spoke, 1.0 - group.coupling, 1.0)[:, None]
