@@ -14,13 +14,18 @@ import numpy as np
 from paraspinal.differential.draw import DrawnCase, draw_case
 from paraspinal.differential.model import DifferentialModel
 from paraspinal.phantom import BoneSpec, Foci, MassSpec, OrganSpec, PatientSpec, PhantomSpec
+from paraspinal.phantom.levels import LEVELS
 from paraspinal.phantom.spec import BoneEffect, MassSide
 from paraspinal.result import ENTITIES, Entity
 
 _BANDS = {"upper": ("T5", "T6"), "lower_thoracic": ("T8", "T9", "T10"), "lumbar": ("L1",)}
 _SCANS = {"upper": ("T3", "T9"), "lower_thoracic": ("T7", "L2"), "lumbar": ("T8", "L3")}
-_FURTHER = {"upper": "T9", "lower_thoracic": "T12", "lumbar": "T9"}
-_LONG_AXIS_MM = {"small": (20.0, 28.0), "middle": (36.0, 80.0), "large": (104.0, 120.0)}
+_FURTHER = {"T5": "T9", "T6": "T10", "T8": "T12", "T9": "T12", "T10": "L1", "L1": "T9"}
+"""Where a second mass of the same side lies: a smaller one, so that the first speaks for the patient."""
+_SECOND_MM = 28.0
+_LEVEL_MM = 22.0
+_LONG_AXIS_MM = {"small": (26.0, 29.5), "middle": (36.0, 80.0), "large": (104.0, 120.0)}
+"""No mass is smaller than what the search says it can find: how many are found at all is for other suites to tell."""
 _WIDEST_MM = 56.0
 _EFFECTS: dict[str, BoneEffect] = {
     "disc_involvement": "discitis",
@@ -95,13 +100,9 @@ def _masses(
     """Return the masses and what is true of their inside and of the bone beside them."""
     sides: tuple[MassSide, MassSide] = ("left", "right") if rng.uniform() < 0.5 else ("right", "left")
     level = str(rng.choice(_BANDS[has["level"]]))
-    places = [(sides[0], level)]
-    if has["bilateral"] == "present":
-        places.append((sides[1], level))
-    elif has["multiple"] == "present":
-        places.append((sides[0], _FURTHER[has["level"]]))
+    two_sided = has["bilateral"] == "present"
     wanted = _there(has, _EFFECTS)
-    shown = wanted[: len(places)]
+    shown = wanted[: 2 if two_sided else 1]
     truth = {name: "present" if name in shown else "absent" for name in _EFFECTS}
     if "foraminal_widening" in shown:
         truth["intraspinal_extension"] = "present"
@@ -116,19 +117,38 @@ def _masses(
     if inside.get("diffuse_hyperattenuation") == "present":
         inside["cystic_or_fluid"] = "absent"
     one = _one(has, inside, rng)
-    effects: list[BoneEffect] = [_EFFECTS[name] for name in shown]
-    return (
-        tuple(
-            _at_bone(replace(one, side=side, level=where), effects[k] if k < len(effects) else "none")
-            for k, (side, where) in enumerate(places)
-        ),
-        truth | inside,
-    )
+    effects: list[BoneEffect] = [*(_EFFECTS[name] for name in shown), "none", "none"]
+    masses = [_at_bone(replace(one, side=sides[0], level=level), effects[0])]
+    if two_sided:
+        masses.append(_at_bone(replace(one, side=sides[1], level=level), effects[1]))
+    elif has["multiple"] == "present":
+        masses += _second(one, sides[0], level)
+    return tuple(masses), truth | inside
+
+
+def _second(one: MassSpec, side: MassSide, level: str) -> list[MassSpec]:
+    """Return a smaller mass of the same kind further along the side, none where the first reaches so far."""
+    where, r = _FURTHER[level], _SECOND_MM / 2
+    apart = _LEVEL_MM * abs(LEVELS.index(where) - LEVELS.index(level))
+    if one.semi_axes_mm[2] + r + 10.0 > apart:
+        return []
+    return [
+        replace(
+            one,
+            side=side,
+            level=where,
+            semi_axes_mm=(r, r, r),
+            low_density=None,
+            fat=None,
+            calcification=None,
+        )
+    ]
 
 
 def _one(has: dict[str, str], inside: dict[str, str], rng: np.random.Generator) -> MassSpec:
     long_axis = float(rng.uniform(*_LONG_AXIS_MM[has["size"]]))
-    across = min(0.8 * long_axis, _WIDEST_MM) * float(rng.uniform(0.85, 1.0))
+    slim = 1.0 if has["size"] == "small" else 0.8
+    across = min(slim * long_axis, _WIDEST_MM) * float(rng.uniform(0.88, 1.0))
     fluid = inside["cystic_or_fluid"] == "present"
     dense = inside.get("diffuse_hyperattenuation") == "present"
     hu = float(rng.uniform(4, 14) if fluid else rng.uniform(74, 86) if dense else rng.uniform(34, 52))
