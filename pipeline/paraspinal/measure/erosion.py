@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from paraspinal.masses.average import MAD_TO_SD
 from paraspinal.measure.hollow import deepest_hollow, depth_under
@@ -101,8 +101,16 @@ class CleanWalls:
 
     @property
     def limit_mm(self) -> float:
-        """The depth that clean walls do not reach."""
-        return max(_LEAST_LIMIT_MM, float(np.percentile(self.nulls_mm, _NULL_PERCENTILE)))
+        """The depth that another clean wall does not reach (95 %).
+
+        The percentile of the readings, or the prediction bound of a normal distribution where it is more: of few
+        readings the greatest is no limit.
+        """
+        n = self.nulls_mm.size
+        percentile = float(np.percentile(self.nulls_mm, _NULL_PERCENTILE))
+        bound = float(stats.t.ppf(_NULL_PERCENTILE / 100.0, n - 1)) * self.nulls_mm.std(ddof=1)
+        predicted = float(self.nulls_mm.mean() + bound * np.sqrt(1.0 + 1.0 / n))
+        return max(_LEAST_LIMIT_MM, percentile, predicted)
 
 
 @dataclass(frozen=True, slots=True)

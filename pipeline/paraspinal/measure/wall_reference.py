@@ -17,7 +17,10 @@ from paraspinal.volume import BoolArray
 
 NEAR_NEIGHBOURS = 2
 FAR_NEIGHBOURS = 4
-WIDENED = 1.5  # limits of what rests on one reference alone, or on far ones (engineering default)
+WIDENED, WIDENED_FAR = (
+    1.5,
+    3.0,
+)  # limits of what rests on one reference alone, on far ones (engineering default)
 _LEAST_COMMON = 40  # rays that two walls share before one is fitted to the other
 _OUTLIER = 3.0  # medians of the misfit
 _SCALE_SD, _FORWARDS_SD_MM, _SIDEWAYS_SD_MM = 0.1, 0.8, 0.4  # of neighbouring bodies (engineering default)
@@ -36,8 +39,9 @@ class Reference:
 
     @property
     def widening(self) -> Grid:
-        """Factor on limits: 1 where two near references agree to tell, more where fewer do."""
-        return np.where((self.count >= 2) & ~self.far, 1.0, WIDENED).astype(np.float32)
+        """Factor on limits: 1 where two near references agree to tell, more where fewer do or only far ones."""
+        near = np.where(self.count >= 2, 1.0, WIDENED)
+        return np.where(self.far, WIDENED_FAR, near).astype(np.float32)
 
 
 def reference_of(
