@@ -10,6 +10,7 @@ import pytest
 
 from analysis_factory import make_analysis, make_mass, make_search
 from paraspinal.analysis.stages import Measured, Survey, judge
+from paraspinal.cli.main import run
 from paraspinal.config import Config
 from paraspinal.differential import (
     differential_of,
@@ -183,3 +184,13 @@ def test_the_report_and_the_summary_show_both() -> None:
     page = render_html(replace(analysis, result=result))
     assert "With clinical context" in page
     assert "With clinical context" not in render_html(analysis)
+
+
+def test_a_wrong_context_is_refused_before_any_work(tmp_path: Path, repository: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "c.json").write_text('{"anemia": true}')
+    arguments = ["analyze", str(repository / "sample_data" / "emh"), "-o", str(tmp_path / "out")]
+    assert run([*arguments, "--context", str(tmp_path / "c.json")]) == 2
+    told = capsys.readouterr().err
+    assert "context_unknown" in told
+    assert "known_anemia" in told
+    assert not (tmp_path / "out").exists()

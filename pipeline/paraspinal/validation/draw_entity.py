@@ -37,7 +37,11 @@ _EFFECTS: dict[str, BoneEffect] = {
     "rib_erosion": "rib",
 }
 """Findings that a mass shows at bone, the rarer and plainer first: one mass shows one of them."""
-_UNTOLD = {"discitis": ("bone_destruction",), "foramen": ("pressure_scalloping",)}
+_UNTOLD = {
+    "discitis": ("bone_destruction",),
+    "foramen": ("pressure_scalloping",),
+    "lytic": ("foraminal_widening", "intraspinal_extension", "rib_erosion"),
+}
 """What an effect may show beside its own finding, so that neither yes nor no is true of it."""
 _UNENHANCED = ("liver_iron", "blood_pool_low", "diffuse_osteosclerosis", "diffuse_hyperattenuation")
 _CONTRAST = ("rim_enhancement",)
