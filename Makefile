@@ -50,6 +50,7 @@ docs: $(INSTALLED)
 validate: $(INSTALLED)
 	$(BIN)/paraspinal validate phantom --jobs 2 --write docs/validation.md
 	$(BIN)/paraspinal validate patient --jobs 2 --write docs/validation.md
+	$(BIN)/paraspinal validate differential --jobs 2 --write docs/validation.md
 	@if [ -n "$$PARASPINAL_DATA" ]; then \
 		$(BIN)/paraspinal validate hybrid --jobs 2 --write docs/validation.md; \
 		$(BIN)/paraspinal validate bone --jobs 2 --write docs/validation.md; \
