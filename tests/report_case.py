@@ -9,6 +9,7 @@ import numpy as np
 from paraspinal.anatomy.spine.coordinates import SpineCoordinates
 from paraspinal.anatomy.types import Anatomy, Organ, Vertebra
 from paraspinal.masses.types import Mass, MassSearch
+from paraspinal.measure import RibSurvey
 from paraspinal.quality.types import ScanQuality
 from paraspinal.result import (
     Abstention,
@@ -49,6 +50,7 @@ class Case:
     search: MassSearch
     quality: ScanQuality
     walls: None = None
+    ribs: RibSurvey | None = None
 
 
 def volume_of(hu: np.ndarray, geometry: Geometry = GEOMETRY) -> CTVolume:

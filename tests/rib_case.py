@@ -20,6 +20,8 @@ from paraspinal.volume import Acquisition, CTVolume, Geometry, LabelMap
 
 LENGTH_MM = 72.0
 _RING_MM = 80.0  # radius of the ring of which a rib is a part
+_BEGIN = np.deg2rad(-8.0)  # it leaves the head to the side and backwards
+_CENTRE_MM = (_RING_MM * np.sin(-_BEGIN), _RING_MM * np.cos(_BEGIN))  # of the ring, against the head
 _BOX_MM = (60.0, 58.0, 90.0)  # of one rib (z, y, x)
 _TILTS_DEG = (14.0, 20.0, 26.0, 32.0, 23.0, 17.0, 29.0, 35.0)
 _LEANS_DEG = (10.0, 25.0, 0.0, 18.0, 30.0, 5.0, 14.0, 22.0)  # of the tall axis against the ring's own
@@ -41,11 +43,21 @@ class RibScene:
     slice_mm: float | None = None
     noise: float = 20.0
     pairs: int = 4
+    lean_deg: float | None = None  # of ribs that are alike; None: unlike for each rib
     seed: int = 0
     bites: tuple[tuple[int, float, float], ...] = ()
 
     def wall(self, k: int) -> float:
         return self.wall_mm if isinstance(self.wall_mm, (int, float)) else self.wall_mm[k]
+
+    def tilt(self, k: int) -> float:
+        return _TILTS_DEG[k] if self.lean_deg is None else 20.0 + 1.5 * (k % 4)
+
+    def lean(self, k: int) -> float:
+        """Return how far the tall axis leans; right ribs, which run the same way here, lean the other way."""
+        if self.lean_deg is None:
+            return _LEANS_DEG[k]
+        return (self.lean_deg + 2.0 * (k % 3)) * (1.0 if k % 2 == 0 else -1.0)
 
     @property
     def width_mm(self) -> float:
@@ -108,17 +120,14 @@ def _rib(scene: RibScene, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     per = (max(2, round(dz / 0.4)), 2, 2)
     axes = [(np.arange(m * p) + 0.5) / p * s - 0.5 * s for m, p, s in zip(n, per, scene.spacing, strict=True)]
     z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
-    tilt, lean = np.deg2rad(_TILTS_DEG[k]), np.deg2rad(_LEANS_DEG[k])
+    tilt, lean = np.deg2rad(scene.tilt(k)), np.deg2rad(scene.lean(k))
     # The ring's plane falls to the front; its own coordinates are a (across), b (along its fall), h (out of it).
-    head = np.array([8.0 + 0.31 * k * dx, 12.0 + 0.43 * k * dy, _BOX_MM[0] - 18.0 + 0.37 * k * dz])
+    head = _head(scene, k)
     a, fall = x - head[0], y - head[1]
     b = fall * np.cos(tilt) - (z - head[2]) * np.sin(tilt)
     h = fall * np.sin(tilt) + (z - head[2]) * np.cos(tilt)
-    # It leaves the head to the side and backwards (b grows last): centre of the ring in front of its start.
-    begin = np.deg2rad(-8.0)
-    centre = (_RING_MM * np.sin(-begin), _RING_MM * np.cos(begin))
-    rho = np.hypot(a - centre[0], b - centre[1]) - _RING_MM
-    along = (np.arctan2(a - centre[0], -(b - centre[1])) - begin) * _RING_MM
+    rho = np.hypot(a - _CENTRE_MM[0], b - _CENTRE_MM[1]) - _RING_MM
+    along = (np.arctan2(a - _CENTRE_MM[0], -(b - _CENTRE_MM[1])) - _BEGIN) * _RING_MM
     u, v = rho * np.cos(lean) + h * np.sin(lean), h * np.cos(lean) - rho * np.sin(lean)
     ends = np.maximum(-along, along - LENGTH_MM)
     step = dx / per[2]
@@ -137,6 +146,23 @@ def _rib(scene: RibScene, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     blurred = _scanned(hu, scene, per, (dz, dy, dx))
     inside = np.argwhere((outer < 0)[:: per[0], ::2, ::2])
     return blurred, inside, head
+
+
+def _head(scene: RibScene, k: int) -> np.ndarray:
+    dz, dy, dx = scene.spacing
+    return np.array([8.0 + 0.31 * k * dx, 12.0 + 0.43 * k * dy, _BOX_MM[0] - 18.0 + 0.37 * k * dz])
+
+
+def rib_point(scene: RibScene, k: int, along_mm: float, u_mm: float = 0.0) -> np.ndarray:
+    """Return the LPS point of a rib so far from its head and so far outwards from its middle."""
+    tilt, lean = np.deg2rad(scene.tilt(k)), np.deg2rad(scene.lean(k))
+    rho, h = u_mm * np.cos(lean), u_mm * np.sin(lean)
+    angle = along_mm / _RING_MM + _BEGIN
+    a = _CENTRE_MM[0] + (_RING_MM + rho) * np.sin(angle)
+    b = _CENTRE_MM[1] - (_RING_MM + rho) * np.cos(angle)
+    turned = np.array([a, b * np.cos(tilt) + h * np.sin(tilt), h * np.cos(tilt) - b * np.sin(tilt)])
+    slab_mm = k * round(_BOX_MM[0] / scene.spacing[0]) * scene.spacing[0]
+    return _head(scene, k) + turned + (0.0, 0.0, slab_mm)
 
 
 def _ellipse(u: np.ndarray, v: np.ndarray, p: float, q: float) -> np.ndarray:

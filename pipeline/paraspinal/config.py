@@ -817,10 +817,23 @@ class MeasureConfig(_Section):
     )
     coarsening_max_fwhm_mm: float = setting(2.2, "nor at a broader in-plane edge response", gt=0)
     coarsening_band_mm: tuple[float, float] = setting((0.5, 2.0), "SDs of the difference of Gaussians")
+    coarsening_min_ml: float = setting(1.0, "smaller trabecular regions show too few cells of marrow", gt=0)
+    coarsening_run_mm: float = setting(
+        1.0, "height over which structure holds, as the slices of a real chest show it", gt=0
+    )
     splenic_lesion_min_mm: float = setting(10.0, "smaller splenic lesions are not counted", gt=0)
     splenic_lesion_min_contrast_hu: float = setting(18.0, "mean of a splenic lesion below the spleen", gt=0)
+    splenic_calcium_hu: float = setting(
+        120.0, "a calcified spleen is denser, averaged over 2 mm; 100 to 300 HU are reported", gt=60
+    )
+    splenic_calcium_visible_hu: float = setting(
+        260.0, "where only calcium denser than this could be told from blood it is not judged", gt=0
+    )
     organ_depth_mm: float = setting(4.0, "organ densities are read this far inside the border", ge=0)
     effusion_limit_ml: float = setting(50.0, "smaller effusions may be missed", gt=0)
+    blood_from_hu: float = setting(
+        35.0, "mean of an effusion from which it is blood; 20 to 35 is open", gt=20, source="HU-tables"
+    )
     vessel_wall_max_slice_mm: float = setting(5.0, "the aorta's wall is not judged in thicker slices", gt=0)
     vessel_wall_max_fwhm_mm: float = setting(1.9, "nor at a broader in-plane edge response", gt=0)
 
@@ -871,6 +884,9 @@ class DifferentialConfig(_Section):
     breakthrough_fraction: float = setting(
         0.25, "share of the facing cortex, outside hollows, whose loss counts", gt=0, lt=1
     )
+    rib_erosion_depth_mm: float = setting(
+        2.5, "a rib beside a mass that is thinner than clean ribs by so much is eroded: a third of its width", gt=0
+    )
     foramen_widening_mm: float = setting(
         1.5,
         "a foramen so much wider than the patient's own clean ones counts: half of what must be found",
@@ -901,6 +917,9 @@ class DifferentialConfig(_Section):
     )
     spleen_enlarged_ml: float = setting(314.0, "upper limit of a normal spleen", source="PRASS", gt=0)
     spleen_small_ml: float = setting(50.0, "a spleen below this is small", gt=0)
+    spleen_calcified_fraction: float = setting(
+        0.1, "calcified share of a spleen that counts; granulomas are far less", gt=0, lt=1
+    )
     liver_enlarged_craniocaudal_mm: float = setting(
         160.0, "upper limit of a normal liver", source="JASPER", gt=0
     )
@@ -921,11 +940,11 @@ class DifferentialConfig(_Section):
     myocardial_iron_sd_hu: float = setting(6.0, "standard uncertainty of that limit", ge=0)
     coarsening_index: float = setting(
         0.8,
-        "median trabecular coarsening that counts: what two real chests without bone disease read (0.4) and 2 SD",
+        "trabecular coarsening that counts: above three real chests without bone disease and synthetic osteoporosis",
         gt=0,
     )
     coarsening_index_sd: float = setting(
-        0.2, "standard uncertainty of that limit, which no published series supports", ge=0
+        0.1, "standard uncertainty of that limit, which no published series supports", ge=0
     )
     coarsening_min_vertebrae: int = setting(2, "fewer vertebrae read give no statement on trabeculae", ge=1)
     osteosclerosis_hu: float = setting(

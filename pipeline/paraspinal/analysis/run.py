@@ -145,6 +145,7 @@ def analyze(
         search=scan.search,
         quality=scan.quality,
         walls=None if measured.bones is None else measured.bones.walls,
+        ribs=None if measured.bones is None else measured.bones.ribs,
     )
 
 

@@ -10,7 +10,7 @@ from paraspinal.analysis.table import html_table, measurement_rows
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.errors import UsageError
 from paraspinal.masses.types import MassSearch
-from paraspinal.measure import CleanWalls
+from paraspinal.measure import CleanWalls, RibSurvey
 from paraspinal.quality.types import ScanQuality
 from paraspinal.result import AnalysisResult
 from paraspinal.saving import result_json, save_analysis
@@ -34,6 +34,7 @@ class Analysis:
     search: MassSearch
     quality: ScanQuality
     walls: CleanWalls | None = None
+    ribs: RibSurvey | None = None
 
     def __repr__(self) -> str:
         """Return one short line: what was found, and in what."""

@@ -13,11 +13,9 @@ from paraspinal.result import Finding, Measurements
 
 DEFAULTS = DifferentialConfig()
 
-_LATER = {
-    "rib_erosion": "this version does not measure the ribs beside a mass",
-}
 CUT_FLAG = "cut_by_scan"
 """How the search for masses marks what the end of the scan cuts off."""
+_KEPT = "bone_defect_cortex_kept_probability"
 _FURTHER = "the mass is cut off by the scan and may reach further levels"
 _DIFFUSE = ("trabecular_coarsening", "rib_expansion")
 _TWO_PHASES = ("enhancement", "enhancement_pattern")
@@ -71,8 +69,8 @@ def mass_findings(
         counted("low_density_foci", measurements, "low_density_foci_count", config=c),
         _fluid(measurements, c),
         *_erosion(measurements, patient, c),
+        _rib_erosion(measurements, c),
         _aortic(mass),
-        *(not_assessed(name, reason) for name, reason in _LATER.items()),
         *(
             Finding(name=name, kind="categorical", state="not_assessed", reason=_NO_PAIR)
             for name in _TWO_PHASES
@@ -95,9 +93,46 @@ def _erosion(
     # A hollow is of one kind, so that the doubt whether one was missed counts once.
     hollow = max(told, key=lambda f: f.probability or 0.0) if len(told) == 2 else None
     parts = (lytic, smooth, marrow) if hollow is None else (hollow, marrow)
+    lytic, smooth = _shared(lytic, smooth, measurements, config)
     erosion = either("vertebral_erosion", parts, config=config)
     keys = tuple(dict.fromkeys(key for f in (lytic, smooth, marrow) for key in f.measurements))
     return (lytic, smooth, marrow, erosion.model_copy(update={"measurements": keys}))
+
+
+def _rib_erosion(measurements: Measurements, config: DifferentialConfig) -> Finding:
+    """Judge the rib beside a mass; a shallow bite may be missed as a hollow of a vertebra is."""
+    config = config.model_copy(update={"unseen_probability": config.unseen_hollow_probability})
+    limit = config.rib_erosion_depth_mm
+    return graded("rib_erosion", measurements, "rib_erosion_depth_mm", limit, config=config)
+
+
+def _shared(
+    lytic: Finding, smooth: Finding, measurements: Measurements, config: DifferentialConfig
+) -> tuple[Finding, Finding]:
+    """Return both kinds with the probability of the one hollow that was read shared between them.
+
+    Noise can hide whether its floor has a cortex. Where hollows of both kinds were read, or none, each speaks for
+    itself.
+    """
+    keys = ("lytic_depth_mm", "scalloping_depth_mm")
+    read = [k for k in keys if k in measurements and measurements[k].value is not None]
+    kept = measurements.get(_KEPT)
+    deep = lytic if read == ["lytic_depth_mm"] else smooth
+    if len(read) != 1 or kept is None or kept.value is None or deep.probability is None:
+        return lytic, smooth
+    unseen, reason = config.unseen_probability, f"depth, times the probability of this kind ({_KEPT})"
+    shares = ((lytic, 1.0 - kept.value), (smooth, kept.value))
+    first, second = (
+        boolean(
+            f.name,
+            max(deep.probability * share, unseen),
+            (*f.measurements, _KEPT),
+            config=config,
+            reason=f"{reason}; {deep.reason}" if deep.reason else reason,
+        )
+        for f, share in shares
+    )
+    return first, second
 
 
 def _breakthrough(

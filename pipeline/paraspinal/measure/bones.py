@@ -17,6 +17,7 @@ from paraspinal.measure.foramen import read_foramina
 from paraspinal.measure.foramen_widening import Foramina, clean_foramina
 from paraspinal.measure.interspace import read_interspaces
 from paraspinal.measure.rib import RibSurvey, survey_ribs
+from paraspinal.measure.rib_erosion import RibLosses, survey_rib_losses
 from paraspinal.quality.types import ScanQuality
 from paraspinal.volume import CTVolume
 
@@ -30,6 +31,7 @@ class Bones:
     interspaces: Interspaces
     epidural: Epidural
     ribs: RibSurvey
+    rib_losses: RibLosses | None
 
 
 def survey_bones(
@@ -49,4 +51,5 @@ def survey_bones(
         interspaces=clean_interspaces(spaces, masses, volume.geometry),
         epidural=clean_levels(read_levels(volume, anatomy), masses, volume.geometry),
         ribs=survey_ribs(volume, anatomy, quality, config or MeasureConfig()),
+        rib_losses=survey_rib_losses(volume, anatomy, masses) if masses else None,
     )

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from paraspinal.anatomy.types import Anatomy, Vertebra
+from paraspinal.measure.native import groups_within
 from paraspinal.measure.wall import body_axes
 from paraspinal.volume import CTVolume, Geometry, Region
 
@@ -84,16 +85,8 @@ def tunnels_at(
     foramina: Sequence[Foramen], region: Region, geometry: Geometry, *, within_mm: float
 ) -> frozenset[int]:
     """Return the indices of the foramina whose tunnel comes within `within_mm` of a region (native grid)."""
-    margin = int(np.ceil((within_mm + 1.0) / min(geometry.spacing_mm)))
-    around = region.padded((margin, margin, margin), geometry.shape)
-    distance = edt.edt(~around.mask, anisotropy=geometry.spacing_mm, black_border=False)
-    out = set()
-    for k, foramen in enumerate(foramina):
-        index = np.rint(geometry.to_index(foramen.tunnel_lps_mm) - np.asarray(around.start)).astype(int)
-        inside = np.all((index >= 0) & (index < np.asarray(distance.shape)), axis=1)
-        if inside.any() and distance[tuple(index[inside].T)].min() <= within_mm:
-            out.add(k)
-    return frozenset(out)
+    tunnels = [foramen.tunnel_lps_mm for foramen in foramina]
+    return groups_within(tunnels, region, geometry, within_mm=within_mm)
 
 
 def _canal(anatomy: Anatomy, vertebra: Vertebra) -> Canal | None:

@@ -64,10 +64,11 @@ GATES: Mapping[str, Gate] = {
     ),
     "midline_bridging_mm": Gate(also="a spine traced along the mass"),
     "bone_interface_mm2": Gate(also="a vertebra"),
-    "lytic_depth_mm, scalloping_depth_mm, bone_defect_area_mm2": Gate(
+    "lytic_depth_mm, scalloping_depth_mm, bone_defect_area_mm2, bone_defect_cortex_kept_probability": Gate(
         max_slice_mm="erosion_max_slice_mm",
         noise="raises the limit, which the patient's own clean vertebrae set",
-        also="six sides of vertebral bodies that face no mass; bone 25 HU denser than the mass",
+        also="six sides of vertebral bodies that face no mass; bone denser than the mass by 25 HU"
+        " and 1.25 SDs of its own",
     ),
     "bone_interface_without_cortex_fraction, breakthrough_fraction": Gate(
         max_slice_mm="erosion_max_slice_mm",
@@ -78,6 +79,11 @@ GATES: Mapping[str, Gate] = {
         max_slice_mm="erosion_max_slice_mm",
         noise="raises the limit, which the patient's own clean foramina set",
         also="six foramina that no mass reaches, T2 to L5",
+    ),
+    "sclerotic_rim_hu": Gate(
+        max_slice_mm="erosion_max_slice_mm",
+        noise="raises the limit",
+        also="a hollow; twelve rays of the same body that face no mass",
     ),
     "canal_extension_mm2": Gate(
         max_slice_mm="erosion_max_slice_mm",
@@ -96,6 +102,11 @@ GATES: Mapping[str, Gate] = {
     ),
     "rib_width_mm": Gate(
         max_slice_mm="erosion_max_slice_mm", also="six of ribs 3 to 10, 30 to 60 mm from the head in view"
+    ),
+    "rib_erosion_depth_mm": Gate(
+        max_slice_mm="erosion_max_slice_mm",
+        noise="raises the limit, which the patient's own clean ribs set",
+        also="ribs 3 to 10; three clean ribs as references",
     ),
     "rib_cortex_mm": Gate(
         max_slice_mm="cortex_max_slice_mm",
@@ -117,11 +128,12 @@ GATES: Mapping[str, Gate] = {
         noise="stated",
         also="T3 to L5; 24 profiles of the wall that face no mass",
     ),
-    "coarsening_index": Gate(
+    "coarsening_index, vertical_persistence": Gate(
         max_slice_mm="coarsening_max_slice_mm",
         max_fwhm_mm="coarsening_max_fwhm_mm",
         fwhm_known=True,
         noise="the detection limit follows",
+        also="1 mL, 3.5 mm inside; soft tissue beside the body",
     ),
     "spleen_volume_ml, spleen_length_mm, liver_volume_ml, liver_ml_per_m2, liver_craniocaudal_mm": Gate(
         also="the organ, told from its neighbours; `lower_bound` where it is cut"
@@ -129,9 +141,16 @@ GATES: Mapping[str, Gate] = {
     "effusion_*_ml, effusion_*_hu": Gate(
         also="the dependent pleural space in view; none below 50 mL is denied"
     ),
+    "effusion_*_layering_hu": Gate(
+        noise="raises the limit, which is at least 12 HU", also="a fluid 12 mm deep; a patient on the back"
+    ),
+    "effusion_*_blood_score": Gate(blood="unenhanced", reference_kvp=True, also="the density of the fluid"),
     "noise_sd_hu": Gate(also="150 even patches of soft tissue"),
     "edge_fwhm_mm": Gate(also="40 clean edges of skin or lung"),
     "liver_hu, aortic_lumen_hu": Gate(also="the organ, 4 mm (3 mm) inside"),
+    "splenic_calcification_fraction": Gate(
+        also="blood so dark that calcium of 260 HU stands out; the spleen whole in view, or its bed"
+    ),
     "lumen_wall_contrast_hu": Gate(
         max_slice_mm="vessel_wall_max_slice_mm",
         max_fwhm_mm="vessel_wall_max_fwhm_mm",

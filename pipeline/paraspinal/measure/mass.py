@@ -24,12 +24,15 @@ from paraspinal.measure.interpolated import as_interpolated, touches
 from paraspinal.measure.margin import measure_margin
 from paraspinal.measure.outline import unclear_border
 from paraspinal.measure.pattern import measure_pattern
+from paraspinal.measure.rib_erosion import KEY as RIB_EROSION
+from paraspinal.measure.rib_erosion import measure_rib_erosion
 from paraspinal.measure.size import measure_size, mesh_of
 from paraspinal.measure.texture import measure_ibsi
 from paraspinal.measure.view import mass_view
 from paraspinal.quality.types import ScanQuality
 from paraspinal.result import Measurements
 from paraspinal.volume import CTVolume
+
 
 def measure_mass(
     volume: CTVolume,
@@ -82,6 +85,9 @@ def measure_mass(
         ),
         "canal_extension_mm2": measure_canal_extension(
             bones.epidural, mass, view, volume.geometry, quality, config
+        ),
+        RIB_EROSION: measure_rib_erosion(
+            bones.rib_losses, mass, volume.geometry, quality, config, slice_mm=view.slice_mm
         ),
         "midline_bridging_mm": measure_bridging(volume, anatomy, view, mass, others),
         **measure_ibsi(view, mesh, config),

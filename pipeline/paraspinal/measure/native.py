@@ -96,6 +96,22 @@ def native_samples(volume: CTVolume, working: Geometry, mask: BoolArray) -> npt.
     return np.asarray(volume.hu.reshape(-1)[voxels], dtype=np.float32)
 
 
+def groups_within(
+    groups: Sequence[npt.NDArray[np.float64]], region: Region, geometry: Geometry, *, within_mm: float
+) -> frozenset[int]:
+    """Return the indices of the groups of LPS points (n, 3) of which one comes near a region (native grid)."""
+    margin = int(np.ceil((within_mm + 1.0) / min(geometry.spacing_mm)))
+    around = region.padded((margin, margin, margin), geometry.shape)
+    distance = edt.edt(~around.mask, anisotropy=geometry.spacing_mm, black_border=False)
+    out = set()
+    for k, points in enumerate(groups):
+        index = np.rint(geometry.to_index(points) - np.asarray(around.start)).astype(int)
+        inside = np.all((index >= 0) & (index < np.asarray(distance.shape)), axis=1)
+        if inside.any() and distance[tuple(index[inside].T)].min() <= within_mm:
+            out.add(k)
+    return frozenset(out)
+
+
 def native_box(volume: CTVolume, working: Geometry, region: Region, *, margin_mm: float = 0.0) -> Box:
     """Return the native box around a region of the working grid, kept inside the volume."""
     corners = np.array([region.start, np.add(region.start, region.mask.shape)], dtype=float) - 0.5

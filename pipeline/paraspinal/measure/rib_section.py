@@ -102,6 +102,14 @@ def read_sections(
     return RibSections(rib, distances, read_at, planes, radii)
 
 
+def neck_places(anatomy: Anatomy, rib: Rib, within_mm: float, *, boxes: Boxes) -> Points:
+    """Return the places (n, 3) of a rib's voxels so near to its head."""
+    where = _places(anatomy, rib, boxes)
+    if where is None or rib.head_lps_mm is None:
+        return np.zeros((0, 3))
+    return np.asarray(where[np.linalg.norm(where - np.asarray(rib.head_lps_mm), axis=1) < within_mm])
+
+
 def _places(anatomy: Anatomy, rib: Rib, boxes: Boxes) -> Points | None:
     """Return the places (n, 3) of a rib's voxels on the working grid."""
     box = boxes.get(rib.number)

@@ -40,6 +40,16 @@ class RibWalls:
     weights: npt.NDArray[np.float64]
     fitted: FittedWalls
 
+    def mean_profile(self) -> tuple[Rays, Rays, Rays]:
+        """Return places (mm), and the mean HU there of the profiles and of their models, where most of them reach."""
+        own = self.usable()
+        weights = self.weights[own]
+        count = weights.sum(axis=0)
+        shown = count >= 0.5 * len(weights)
+        model = self.fitted.model(PLACES_MM)[own]
+        means = [(weights * hu).sum(axis=0)[shown] / count[shown] for hu in (self.hu[own], model)]
+        return PLACES_MM[shown], means[0], means[1]
+
     def usable(self) -> Flags:
         """Return the profiles that their model explains: none of another bone, a callus or a calcified joint."""
         return usable_fits(self.fitted.residual_hu)

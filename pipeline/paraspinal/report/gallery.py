@@ -11,6 +11,7 @@ from paraspinal.anatomy.types import Anatomy
 from paraspinal.masses.types import Mass
 from paraspinal.report import drawing
 from paraspinal.report.bone_picture import render_facing_wall
+from paraspinal.report.cortex_chart import cortex_chart_legend, render_cortex_chart
 from paraspinal.report.levels import level_span
 from paraspinal.report.numbers import counted, number_text
 from paraspinal.report.pictures import (
@@ -72,6 +73,21 @@ def spine_picture(analysis: AnalysisLike) -> Picture | None:
         image,
         alt="Straightened sagittal spine; beside every vertebra its trabecular density and its coarsening index.",
         caption=spine_chart_legend(measured),
+    )
+
+
+def cortex_picture(analysis: AnalysisLike) -> Picture | None:
+    """Return the fitted cortex of the ribs, and the cortex of the vertebrae by level, where either was measured."""
+    found = analysis.result.anatomy
+    measured = {} if found is None else {v.label: v.measurements for v in found.vertebrae}
+    image = render_cortex_chart(analysis.ribs, measured)
+    if image is None:
+        return None
+    return _picture(
+        image,
+        alt="Mean HU profile across the cortex of the ribs with the fitted model; beside it the peak HU and"
+        " the cortical mass of every vertebra.",
+        caption=cortex_chart_legend(analysis.ribs, analysis.result.measurements),
     )
 
 

@@ -13,7 +13,7 @@ from paraspinal.report.straight_spine import straight_sagittal
 from paraspinal.result import Measurement, Measurements
 from paraspinal.volume import CTVolume
 
-_NAME_PX, _CHART_PX, _MARGIN_PX, _FOOT_PX = 56, 170, 14, 46
+_NAME_PX, CHART_PX, _MARGIN_PX, _FOOT_PX = 56, 170, 14, 46
 _GRID: drawing.Colour = (70, 70, 70)
 _BAND: drawing.Colour = (52, 66, 84)
 _BAR: drawing.Colour = (150, 150, 150)
@@ -23,7 +23,7 @@ _L1_REFERENCE = "L1: means of 20,374 people from 90 down to 30 years of age [JAN
 
 
 @dataclass(frozen=True, slots=True)
-class _Chart:
+class Chart:
     """One quantity: its key, its axis, and a line beyond which it counts."""
 
     key: str
@@ -36,7 +36,7 @@ class _Chart:
         """Return where a value stands (pixels)."""
         low, high = self.axis
         share = min(max((value - low) / (high - low), 0.0), 1.0)
-        return left + _MARGIN_PX + share * (_CHART_PX - 2 * _MARGIN_PX)
+        return left + _MARGIN_PX + share * (CHART_PX - 2 * _MARGIN_PX)
 
 
 def render_spine_chart(
@@ -52,10 +52,10 @@ def render_spine_chart(
         return None
     plane, rows = made
     charts = (
-        _Chart("trabecular_hu", "trabecular HU", (0.0, 400.0), (0.0, 100.0, 200.0, 300.0, 400.0)),
-        _Chart("coarsening_index", "coarsening", (0.0, 2.0), (0.0, 0.5, 1.0, 1.5, 2.0), _COARSE),
+        Chart("trabecular_hu", "trabecular HU", (0.0, 400.0), (0.0, 100.0, 200.0, 300.0, 400.0)),
+        Chart("coarsening_index", "coarsening", (0.0, 2.0), (0.0, 0.5, 1.0, 1.5, 2.0), _COARSE),
     )
-    width = plane.width + _NAME_PX + len(charts) * _CHART_PX
+    width = plane.width + _NAME_PX + len(charts) * CHART_PX
     image = Image.new("RGB", (width, plane.height + _FOOT_PX))
     image.paste(plane, (0, 0))
     for vertebra in anatomy.vertebrae:
@@ -63,14 +63,14 @@ def render_spine_chart(
         at = (plane.width + _NAME_PX / 2, rows[vertebra.label])
         drawing.draw_text(image, at, vertebra.label, size=15, colour=colour)
     for k, chart in enumerate(charts):
-        left = plane.width + _NAME_PX + k * _CHART_PX
-        _axes(image, chart, left, plane.height)
+        left = plane.width + _NAME_PX + k * CHART_PX
+        draw_axes(image, chart, left, plane.height)
         if chart.key == "trabecular_hu" and "L1" in rows:
             _reference(image, chart, left, rows["L1"])
         for label, row in rows.items():
             m = measured.get(label, {}).get(chart.key)
             if m is not None:
-                _mark(image, chart, left, row, m)
+                draw_mark(image, chart, left, row, m)
     return image
 
 
@@ -93,7 +93,8 @@ def spine_chart_legend(measured: Mapping[str, Measurements]) -> str:
     )
 
 
-def _axes(image: Image.Image, chart: _Chart, left: int, height: int) -> None:
+def draw_axes(image: Image.Image, chart: Chart, left: int, height: int) -> None:
+    """Draw the grid, the ticks and the title of a chart whose column begins at `left`."""
     pen = ImageDraw.Draw(image)
     for tick in chart.ticks:
         x = chart.column(tick, left)
@@ -103,15 +104,16 @@ def _axes(image: Image.Image, chart: _Chart, left: int, height: int) -> None:
         x = chart.column(chart.limit, left)
         for y in range(0, height, 10):
             pen.line((x, y, x, y + 5), fill=drawing.UNCERTAIN)
-    drawing.draw_text(image, (left + _CHART_PX / 2, height + 32), chart.title, size=13, colour=drawing.MARK)
+    drawing.draw_text(image, (left + CHART_PX / 2, height + 32), chart.title, size=13, colour=drawing.MARK)
 
 
-def _reference(image: Image.Image, chart: _Chart, left: int, row: float) -> None:
+def _reference(image: Image.Image, chart: Chart, left: int, row: float) -> None:
     low, high = (chart.column(v, left) for v in _L1_HU)
     ImageDraw.Draw(image).rectangle((low, row - 12, high, row + 12), fill=_BAND)
 
 
-def _mark(image: Image.Image, chart: _Chart, left: int, row: float, m: Measurement) -> None:
+def draw_mark(image: Image.Image, chart: Chart, left: int, row: float, m: Measurement) -> None:
+    """Draw a measured value with its 95 % interval, or a detection limit as a ring."""
     pen = ImageDraw.Draw(image)
     if m.status == "below_detection_limit" and m.detection_limit is not None:
         x = chart.column(m.detection_limit, left)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.masses.types import MassSearch
-from paraspinal.measure import CleanWalls
+from paraspinal.measure import CleanWalls, RibSurvey
 from paraspinal.quality.types import ScanQuality
 from paraspinal.result import AnalysisResult
 from paraspinal.volume import CTVolume
@@ -34,6 +34,10 @@ class AnalysisLike(Protocol):
     @property
     def walls(self) -> CleanWalls | None:
         """The walls of the vertebral bodies; None where there are none to compare."""
+
+    @property
+    def ribs(self) -> RibSurvey | None:
+        """What was read of the ribs; None where there is no anatomy."""
 
     @property
     def quality(self) -> ScanQuality:
