@@ -132,8 +132,8 @@ class _Part:
     draws: int
     seed: int
 
-    def scored(self, p: Array) -> dict[str, Figure]:
-        return scores(p, self.truth, draws=self.draws, seed=self.seed)
+    def scored(self, p: Array, *, calibrated: bool = False) -> dict[str, Figure]:
+        return scores(p, self.truth, draws=self.draws, seed=self.seed, calibrated=calibrated)
 
 
 def _block(
@@ -150,7 +150,7 @@ def _block(
         evidence=part.evidence,
         n=len(part.p),
         emh=int((part.truth == 0).sum()),
-        scores=part.scored(part.p),
+        scores=part.scored(part.p, calibrated=True),
         abstained=int((~named).sum()),
         right_when_named=int((named & right).sum()),
         classes=tuple(_class(part, e) for e in range(len(ENTITIES))),

@@ -6,7 +6,6 @@ A draw of the bootstrap gives every case a weight (how often it was drawn), so t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,9 @@ Flags = npt.NDArray[np.bool_]
 
 DRAWS = 2000
 _SMALLEST = 1e-12
-_BLOCK = 250
+_SETTLED = 1e-6
+_BLOCK_NUMBERS = 500_000
+"""Weights that are held at once: draws are taken in blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +31,28 @@ class Figure:
     high: float | None = None
 
 
-def scores(p: Array, truth: Indices, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Figure]:
+def scores(
+    p: Array, truth: Indices, *, draws: int = DRAWS, seed: int = 0, calibrated: bool = True
+) -> dict[str, Figure]:
     """Return all scores of probabilities ``p[n, e]`` for cases of entity ``truth[n]``; entity 0 is EMH.
 
     ``log_loss``, ``top1``, ``top2`` (ties share their places), ``brier`` (sum over entities, 0 to 2), ``emh_auc``,
     ``emh_sensitivity`` and ``emh_specificity`` (EMH is called where it comes first), ``slope`` of the calibration of
     all entities one against the rest, ``emh_slope`` and ``emh_intercept`` of EMH alone (logistic regression on the
     log odds; the intercept with the slope held at 1). ``expected_top1`` is the share that the probabilities promise.
+    Slopes and intercept, which take most of the time, are left out without `calibrated`.
     """
     n = len(p)
     weights = [np.ones((1, n)), *_draws(n, draws, seed)]
-    each = [_scored(p, truth, w) for w in weights]
+    each = [_scored(p, truth, w) | (_calibrations(p, truth, w) if calibrated else {}) for w in weights]
     joined = {name: np.concatenate([part[name] for part in each]) for name in each[0]}
     return {name: _figure(values) for name, values in joined.items()}
 
 
 def _draws(n: int, draws: int, seed: int) -> list[Array]:
     rng = np.random.default_rng(seed)
-    sizes = [min(_BLOCK, draws - k) for k in range(0, draws, _BLOCK)]
+    block = max(1, _BLOCK_NUMBERS // max(n, 1))
+    sizes = [min(block, draws - k) for k in range(0, draws, block)]
     return [rng.multinomial(n, np.full(n, 1.0 / n), size=size).astype(float) for size in sizes]
 
 
@@ -61,7 +66,7 @@ def _figure(values: Array) -> Figure:
     return Figure(own, float(low), float(high))
 
 
-def _scored(p: Array, truth: Indices, w: Array) -> Mapping[str, Array]:
+def _scored(p: Array, truth: Indices, w: Array) -> dict[str, Array]:
     rows = np.arange(len(p))
     own = p[rows, truth]
     better = (p > own[:, None]).sum(axis=1)
@@ -70,10 +75,6 @@ def _scored(p: Array, truth: Indices, w: Array) -> Mapping[str, Array]:
     first = np.argmax(p, axis=1) == 0
     emh = truth == 0
     total = w.sum(axis=1)
-    log_odds = np.log(np.clip(p, _SMALLEST, 1.0)) - np.log(np.clip(1.0 - p, _SMALLEST, 1.0))
-    everywhere = np.repeat(w, p.shape[1], axis=1)
-    slope, _ = calibration(log_odds.ravel(), one_hot.ravel(), everywhere)
-    emh_slope, emh_intercept = calibration(log_odds[:, 0], one_hot[:, 0], w)
     return {
         "log_loss": w @ -np.log(np.maximum(own, _SMALLEST)) / total,
         "top1": w @ np.clip((1 - better) / ties, 0.0, 1.0) / total,
@@ -83,10 +84,16 @@ def _scored(p: Array, truth: Indices, w: Array) -> Mapping[str, Array]:
         "emh_auc": auc(p[:, 0], emh, w),
         "emh_sensitivity": _share(w, emh & first, emh),
         "emh_specificity": _share(w, ~emh & ~first, ~emh),
-        "slope": slope,
-        "emh_slope": emh_slope,
-        "emh_intercept": emh_intercept,
     }
+
+
+def _calibrations(p: Array, truth: Indices, w: Array) -> dict[str, Array]:
+    one_hot = np.eye(p.shape[1])[truth]
+    log_odds = np.log(np.clip(p, _SMALLEST, 1.0)) - np.log(np.clip(1.0 - p, _SMALLEST, 1.0))
+    everywhere = np.repeat(w, p.shape[1], axis=1)
+    slope, _ = calibration(log_odds.ravel(), one_hot.ravel(), everywhere)
+    emh_slope, emh_intercept = calibration(log_odds[:, 0], one_hot[:, 0], w)
+    return {"slope": slope, "emh_slope": emh_slope, "emh_intercept": emh_intercept}
 
 
 def _share(w: Array, hits: Flags, of: Flags) -> Array:
@@ -116,12 +123,15 @@ def calibration(log_odds: Array, happened: Array, w: Array) -> tuple[Array, Arra
     alone = np.zeros(len(w))
     for _ in range(30):
         gradient, curvature = _newton(alone[:, None] + log_odds, happened, w)
-        alone = alone + np.clip(gradient[0] / np.maximum(curvature[0], 1e-9), -3.0, 3.0)
+        step_alone = gradient[0] / np.maximum(curvature[0], 1e-9)
+        alone = alone + np.clip(step_alone, -3.0, 3.0)
         gradient, curvature = _newton(a[:, None] + b[:, None] * log_odds, happened, w, log_odds)
         determinant = np.maximum(curvature[0] * curvature[2] - curvature[1] ** 2, 1e-12)
         step_a = (curvature[2] * gradient[0] - curvature[1] * gradient[1]) / determinant
         step_b = (curvature[0] * gradient[1] - curvature[1] * gradient[0]) / determinant
         a, b = a + np.clip(step_a, -3.0, 3.0), b + np.clip(step_b, -1.0, 1.0)
+        if max(np.abs(step_a).max(), np.abs(step_b).max(), np.abs(step_alone).max()) < _SETTLED:
+            break
     both = (w @ happened > 0.0) & (w @ (1.0 - happened) > 0.0)
     return np.where(both & ~_separated(log_odds, happened, w), b, np.nan), np.where(both, alone, np.nan)
 
