@@ -10,7 +10,8 @@ from paraspinal.measure.rib_wall import PLACES_MM, RibWalls
 from paraspinal.report import drawing
 from paraspinal.report.cortex_chart import cortex_chart_legend, render_cortex_chart
 from paraspinal.report.gallery import cortex_picture
-from paraspinal.result import Measurement
+from paraspinal.report.rib_table import rib_rows
+from paraspinal.result import Measurement, RibResult
 from report_case import case
 
 
@@ -59,3 +60,17 @@ def test_a_heavier_shell_stands_further_right() -> None:
         assert image is not None
         columns.append(np.argwhere((np.asarray(image) == drawing.CENTRELINE).all(axis=-1))[:, 1].mean())
     assert columns[0] + 40 < columns[1]
+
+
+def test_ribs_with_a_value_or_a_limit_have_a_row() -> None:
+    def rib(**own: Measurement) -> RibResult:
+        return RibResult(label="rib_left_7", side="left", bearer="T7", confidence=0.9, measurements=own)
+
+    thick = rib(
+        width_mm=Measurement.measured(8.1, "mm"), cortex_mm=Measurement.below("mm", "thinner than", limit=0.4)
+    )
+    (row,) = rib_rows([rib(width_mm=Measurement.missing("mm", "cut off")), thick, rib()])
+    assert row.name == "Rib left 7"
+    assert row.width.startswith("8.1")
+    assert "0.4" in row.cortex
+    assert row.note == "thinner than"

@@ -32,6 +32,8 @@ def measurement_scopes(result: AnalysisResult) -> Iterator[tuple[str, Measuremen
         yield f"mass {mass.id}", mass.measurements
     for vertebra in result.anatomy.vertebrae if result.anatomy else ():
         yield vertebra.label, vertebra.measurements
+    for rib in result.anatomy.ribs if result.anatomy else ():
+        yield rib.label, rib.measurements
 
 
 def measurement_rows(result: AnalysisResult) -> list[MeasurementRow]:

@@ -20,6 +20,7 @@ from paraspinal.report.gallery import Picture
 from paraspinal.report.levels import GUESS_BELOW, SURE_FROM, mass_certainty, mass_levels, uncertain_labels
 from paraspinal.report.limits import limits, limits_text
 from paraspinal.report.numbers import percent, shares, size_text, with_unit, words
+from paraspinal.report.rib_table import rib_rows
 from paraspinal.report.types import AnalysisLike
 from paraspinal.result import AnalysisResult, MassResult
 
@@ -96,6 +97,7 @@ def _context(analysis: AnalysisLike) -> dict[str, Any]:
         "limits": missing,
         "limits_text": limits_text(missing),
         "spine": tables.vertebra_table(vertebrae, uncertain_below=SURE_FROM),
+        "ribs": rib_rows(result.anatomy.ribs if result.anatomy else ()),
         "explained": tables.explained_rows(result.explained_away, result),
         "coverage": tables.coverage_rows(result.coverage, uncertain=uncertain_labels(result)),
         "seconds": _seconds(result),
