@@ -23,6 +23,8 @@ LIVER = ellipsoid((-30.0, 0.0, 2.0), (28.0, 36.0, 32.0))
 AORTA = ellipsoid((0.0, 38.0, 0.0), (10.0, 10.0, 1000.0))
 KEYS = """spleen_volume_ml spleen_length_mm splenic_lesions_count splenic_lesion_max_mm liver_volume_ml
 liver_ml_per_m2 liver_craniocaudal_mm liver_hu effusion_left_ml effusion_right_ml effusion_left_hu effusion_right_hu
+effusion_left_layering_hu effusion_right_layering_hu effusion_left_blood_score effusion_right_blood_score
+splenic_calcification_fraction
 aortic_lumen_hu lumen_wall_contrast_hu myocardium_hu rib_width_mm rib_cortex_mm noise_sd_hu edge_fwhm_mm"""
 
 

@@ -119,14 +119,16 @@ def _spleen(patient: Measurements, config: DifferentialConfig) -> tuple[Finding,
 
 
 def _small_spleen(patient: Measurements, config: DifferentialConfig) -> Finding:
-    """Return whether the spleen is small; a spleen of some size may still be calcified, which nobody looked for."""
-    name, key = "spleen_small_or_calcified", "spleen_volume_ml"
+    """Return whether the spleen is small or calcified; absent needs both denied, present one of them."""
+    name, key, calcium = "spleen_small_or_calcified", "spleen_volume_ml", "splenic_calcification_fraction"
     if patient[key].status == "lower_bound":
-        return not_assessed(name, "the spleen is cut off, and calcification is not looked for", (key,))
-    small = graded(name, patient, key, config.spleen_small_ml, config=config, below=True)
-    if small.state == "absent":
-        return not_assessed(name, "not small; calcification is not looked for in this version", (key,))
-    return small
+        small = not_assessed(name, "the spleen is cut off", (key,))
+    else:
+        small = graded(name, patient, key, config.spleen_small_ml, config=config, below=True)
+    if small.state == "present":
+        return small
+    dense = graded(name, patient, calcium, config.spleen_calcified_fraction, config=config)
+    return either(name, [small, dense], config=config)
 
 
 def _liver_size(patient: Measurements, config: DifferentialConfig) -> Finding:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.optimize import brentq
 
+from paraspinal.anatomy.morphology import dilate
 from paraspinal.config import MeasureConfig
 from paraspinal.measure.attenuation import NO_CORE
 from paraspinal.measure.native import masked_gaussian
@@ -27,6 +28,7 @@ from paraspinal.volume import BoolArray
 
 _FWHM_PER_SD = 2.3548
 _HALF_NORMAL_MEDIAN = 0.6745
+_APART_MM = 5.0  # a second focus begins so far from a deeper one
 _MIN_REGION_MM = 12.0  # a smaller interior holds too little normal tissue to compare with
 
 
@@ -59,6 +61,7 @@ def find_foci(
     min_contrast_hu: float,
     false_rate: float,
     noise_fwhm_mm: float,
+    background_mm: float | None = None,
 ) -> Foci | None:
     """Return the low-density foci of a region, or None when it is too small to tell.
 
@@ -74,6 +77,9 @@ def find_foci(
         False foci expected in a uniform region.
     noise_fwhm_mm : float
         Width of the noise's own correlation, for the smoothness of the smoothed field.
+    background_mm : float, optional
+        SD of the wide Gaussian with which a place is compared instead of the region's median: organs are unevenly
+        perfused over lengths that lesions do not have.
     """
     voxel = float(np.prod(spacing_mm))
     volume = np.count_nonzero(interior) * voxel
@@ -82,15 +88,17 @@ def find_foci(
     sigma = [smoothing_mm / s for s in spacing_mm]
     smooth = masked_gaussian(hu, interior, sigma)
     median = float(np.median(smooth[interior]))
-    drop = median - smooth
+    usual = np.float32(median)
+    drop = (
+        masked_gaussian(smooth, interior, _wide(background_mm, spacing_mm)) if background_mm else usual
+    ) - smooth
     noise, spread = _local_noise(interior, sigma, drop)
     height = _height(
         volume, float(np.hypot(_FWHM_PER_SD * smoothing_mm, noise_fwhm_mm / 2.0**0.5)), false_rate
     )
     certain = interior & (drop > np.maximum(height * noise, 0.6 * min_contrast_hu))
-    labels, depth = _parts(interior & (drop > 0.5 * np.maximum(height * noise, 0.6 * min_contrast_hu)), drop)
-    # the border of a blurred focus lies where half of its own depth is reached
-    labels, depth = _parts((labels > 0) & (drop > 0.5 * depth[labels]), drop)
+    dark = interior & (drop > 0.5 * np.maximum(height * noise, 0.6 * min_contrast_hu))
+    labels, depth = _parts(_half_as_deep(dark, drop, spacing_mm), drop)
     sizes = np.bincount(labels.ravel(), minlength=depth.size) * voxel
     means = _means(hu, labels, depth.size)
     keep = np.isin(np.arange(depth.size), labels[certain]) & (median - means >= 0.5 * min_contrast_hu)
@@ -118,6 +126,23 @@ def _local_noise(
     bright = interior & (drop < 0)
     spread = float(np.median(-drop[bright] / relative[bright])) / _HALF_NORMAL_MEDIAN if bright.any() else 0.0
     return np.asarray(spread * relative, dtype=np.float32), spread
+
+
+def _wide(sd_mm: float, spacing_mm: Sequence[float]) -> list[float]:
+    return [sd_mm / s for s in spacing_mm]
+
+
+def _half_as_deep(dark: BoolArray, drop: npt.NDArray[np.float32], spacing_mm: Sequence[float]) -> BoolArray:
+    """Return where half of a focus's own depth is reached: there the border of a blurred focus lies.
+
+    A deeper neighbour (fat of a fold) that a focus runs into would take its border from it: what lies apart from the
+    deepest place is judged by its own depth.
+    """
+    labels, depth = _parts(dark, drop)
+    deepest = (labels > 0) & (drop > 0.5 * depth[labels])
+    rest = dark & ~dilate(deepest, _APART_MM, (spacing_mm[0], spacing_mm[1], spacing_mm[2]))
+    labels, depth = _parts(rest, drop)
+    return np.asarray(deepest | ((labels > 0) & (drop > 0.5 * depth[labels])))
 
 
 def _parts(

@@ -1,4 +1,4 @@
-"""The spleen: size, and focal lesions darker than it."""
+"""The spleen: size, calcification, and focal lesions darker than it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from paraspinal.anatomy.morphology import dilate
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MeasureConfig
 from paraspinal.masses.average import robust_sd
+from paraspinal.measure import splenic_calcium
+from paraspinal.measure.blood_pool import measure_aortic_lumen
 from paraspinal.measure.foci import Foci, find_foci
 from paraspinal.measure.native import signed_distance_mm
 from paraspinal.measure.organ import (
@@ -31,11 +33,13 @@ from paraspinal.volume import BoolArray, CTVolume, Region
 
 _PARENCHYMAL_LIVER_HU = 85.0  # an enhanced liver has left the arterial phase (engineering default)
 _SPLEEN_SMOOTHING_MM = 2.5
+_BACKGROUND_MM = 15.0  # a lesion is darker than the spleen within about this distance
 _FOLD_MM = 15.0  # half the width of a fold between lobes (engineering default)
 _BESIDE_FOLD_MM = 7.0  # the dark core lies so deep under a fold's surface
 _FAT_HU, _MIXED_HU = -15.0, 50.0  # of a working voxel, noise apart (engineering default)
 _SURE_LESION_MM = 20.0  # a larger dark place is no fold
-_SHELL_MM = (0.0, 4.0)  # of tissue around a lesion
+_SHELL_MM = (1.0, 8.0)  # of tissue around a lesion
+_COMPACT = 0.55  # of its length is the diameter of a ball of its volume
 _SHELL_SHARE = 0.5  # a lesion under the capsule still has spleen on its inner half
 
 
@@ -50,14 +54,28 @@ def measure_spleen(
         "splenic_lesion_max_mm": "mm",
     }
     mask, missing = organ_mask(anatomy, "spleen", "mL")
+    lumen = measure_aortic_lumen(volume, anatomy, quality, config=config).value
+    calcium, remnant = splenic_calcium.measure_splenic_calcium(anatomy, quality, lumen, config)
     if missing is not None:
-        return without_organ(anatomy, "spleen", units)
+        out = {**without_organ(anatomy, "spleen", units), splenic_calcium.KEY: calcium}
+        return out if remnant is None else out | {"spleen_volume_ml": _remnant_volume(remnant)}
     mesh = mesh_of(mask, anatomy.geometry.spacing_mm)
     return {
         "spleen_volume_ml": organ_volume(anatomy, "spleen", mask),
         "spleen_length_mm": organ_length(anatomy, "spleen", max_diameter_mm(mesh.vertices_mm)),
+        splenic_calcium.KEY: calcium,
         **_splenic_lesions(volume, anatomy, quality, mask, config),
     }
+
+
+def _remnant_volume(remnant: splenic_calcium.Remnant) -> Measurement:
+    return Measurement.measured(
+        remnant.volume_ml,
+        "mL",
+        type_a=0.3 * remnant.volume_ml,
+        method="type A: the border of a calcified remnant, of which soft parts may be missing",
+        reason="a calcified remnant",
+    )
 
 
 def _splenic_lesions(
@@ -86,24 +104,29 @@ def _splenic_lesions(
         min_contrast_hu=config.splenic_lesion_min_contrast_hu,
         false_rate=config.foci_false_rate,
         noise_fwhm_mm=anatomy.geometry.spacing_mm[1],
+        background_mm=_BACKGROUND_MM,
     )
     if foci is None:
         return neither("the spleen is too small to tell lesions from it")
     status, reason = cut_status(anatomy, "spleen")
+    hu, inside = anatomy.hu[region.box], (interior, np.asarray(depth > 0.0))
     dark = [
         k
         for k in range(1, foci.count + 1)
-        if foci.median_hu - foci.means_hu[k - 1] >= config.splenic_lesion_min_contrast_hu
-        and _within_spleen(foci, k, interior, anatomy.geometry.spacing_mm)
+        if _within_spleen(foci, k, hu, inside, anatomy.geometry.spacing_mm)
+        >= config.splenic_lesion_min_contrast_hu
     ]
     fold = _hilum(anatomy, region) if dark else None
     sizes = {k: _diameter_mm(foci, k, anatomy) for k in dark}
-    seen = {k: d for k, d in sizes.items() if d >= config.splenic_lesion_min_mm}
-    hu = anatomy.hu[region.box]
     spread = robust_sd(hu[interior])
-    kept = [d for k, d in seen.items() if not (_in_fold(foci, k, fold, d) or _holds_fat(hu, foci, k, spread))]
+    seen = {
+        k: d
+        for k, d in sizes.items()
+        if d >= config.splenic_lesion_min_mm and _compact(foci, k, d) and not _holds_fat(hu, foci, k, spread)
+    }
+    kept = [d for k, d in seen.items() if not _in_fold(foci, k, fold, d)]
     if seen and not kept:
-        return neither("dark places hold fat or lie in a fold of the hilum: whether one is a lesion is open")
+        return neither("dark places lie in a fold of the hilum: whether one is a lesion is open")
     if not kept:
         return neither(reason) if reason else _no_lesion(foci, config)
     half = anatomy.geometry.spacing_mm[0] * RECTANGULAR
@@ -120,6 +143,11 @@ def _splenic_lesions(
 
 def _diameter_mm(foci: Foci, label: int, anatomy: Anatomy) -> float:
     return max_diameter_mm(mesh_of(foci.labels == label, anatomy.geometry.spacing_mm).vertices_mm)
+
+
+def _compact(foci: Foci, label: int, diameter_mm: float) -> bool:
+    """Tell whether a dark place is a body; a sheet of fat along the wall or in a fold is long and thin."""
+    return bool(np.cbrt(6.0 * foci.volumes_mm3[label - 1] / np.pi) >= _COMPACT * diameter_mm)
 
 
 def _hilum(anatomy: Anatomy, region: Region) -> BoolArray:
@@ -161,13 +189,27 @@ def _no_lesion(foci: Foci, config: MeasureConfig) -> Measurements:
     return {"splenic_lesions_count": count, "splenic_lesion_max_mm": size}
 
 
-def _within_spleen(foci: Foci, label: int, interior: BoolArray, spacing_mm: Sequence[float]) -> bool:
-    """Tell whether a dark region is mostly surrounded by spleen: stomach taken for spleen is not."""
+def _within_spleen(
+    foci: Foci,
+    label: int,
+    hu: npt.NDArray[np.floating],
+    inside: tuple[BoolArray, BoolArray],
+    spacing_mm: Sequence[float],
+) -> float:
+    """Return how much darker a place is than the spleen about it (HU); 0 where it is not mostly surrounded by spleen.
+
+    `inside` are the interior and the whole spleen. Its rim, where tissue is mixed, counts neither way: a lesion may
+    lie under the capsule. Stomach taken for spleen meets the outside on most sides.
+    """
+    interior, spleen = inside
     lesion = foci.labels == label
     away = -signed_distance_mm(lesion, spacing_mm)
     shell = (away > _SHELL_MM[0]) & (away <= _SHELL_MM[1])
-    normal = interior & (foci.labels == 0)
-    return bool(np.count_nonzero(shell & normal) >= _SHELL_SHARE * np.count_nonzero(shell))
+    normal = shell & interior & (foci.labels == 0)
+    beyond = np.count_nonzero(shell & ~spleen) + np.count_nonzero(shell & interior & (foci.labels > 0))
+    if np.count_nonzero(normal) < _SHELL_SHARE * (np.count_nonzero(normal) + beyond) or not normal.any():
+        return 0.0
+    return float(np.median(hu[normal])) - float(foci.means_hu[label - 1])
 
 
 def _arterial_possible(

@@ -23,7 +23,7 @@ _PLEURA_MM = 2.0
 # Fat and pleura between vertebra and lung; the line that a radiograph shows is about 1 mm [RKEY-ANAT].
 _PARASPINAL_LINE_MM = 3.5
 _FAR = np.float32(60.0)
-_SETTLED = 0.4  # of an effusion's depth holds what settles: about a haematocrit
+_SETTLED = 0.65  # of its depth: where the chest is round, about a haematocrit of the volume
 
 
 def spine_hull(spine: SpinePlan) -> tuple[Column, Column]:

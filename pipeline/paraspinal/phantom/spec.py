@@ -151,7 +151,7 @@ class OrganSpec:
     ``spleen_scale`` 1 is about 180 mL; ``spleen_calcium`` is the share of it that is calcified (0-1).
     ``liver_scale`` lengthens the right lobe. ``blood_hu`` fills heart and vessels, ``aorta_wall_hu`` and
     ``aorta_wall_mm`` are the wall around it, ``myocardium_hu`` the heart's. ``effusion_layer_hu`` is what settled in
-    the dependent 40 % of an effusion's depth (cells and clot of a haemothorax); None is an even fluid. ``left_out``
+    the dependent 65 % of an effusion's depth (cells and clot of a haemothorax); None is an even fluid. ``left_out``
     names structures that are not drawn (the tests of a single structure are faster without the others).
     """
 

@@ -77,6 +77,22 @@ def spleen_score(lumps: Lumps) -> Column:
     return np.nan_to_num(score)
 
 
+def kidney_twins(lumps: Lumps, other: int, *, config: AnatomyConfig) -> BoolArray:
+    """Tell which lumps are the left kidney beyond doubt: in fat on all sides, off lung and wall, like the right one.
+
+    A kidney in the bed of a spleen that is not there lies and looks much as a small spleen does; `other` is the right
+    kidney's lump. Spleens lie against the diaphragm.
+    """
+    twins = (lumps.fat > config.twin_fat) & (lumps.lung < config.twin_lung) & (lumps.wall < config.twin_lung)
+    twins &= np.abs(lumps.hu - lumps.hu[other]) < config.organ_noise_hu
+    ratio = lumps.volume_ml / lumps.volume_ml[other]
+    twins &= (ratio > 1.0 / config.twin_ratio) & (ratio < config.twin_ratio)
+    twins &= np.abs(lumps.z_mm - lumps.z_mm[other]) < config.kidney_half_mm
+    twins &= (lumps.left > 30.0) & (lumps.front > -15.0) & (lumps.front < 70.0)
+    twins[0] = False
+    return np.asarray(twins)
+
+
 def alike_lumps(
     lumps: Lumps,
     best: int,

@@ -17,6 +17,7 @@ from paraspinal.anatomy.organs.roles import (
     best_pair,
     kidney_parts,
     kidney_score,
+    kidney_twins,
     liver_score,
     spleen_score,
 )
@@ -86,6 +87,7 @@ def sow_organs(
             chosen = kidney_parts(lumps, best, free, config=config)
             seeds[name] = Seed.of(lumps, chosen, float(plain[best]))
             spleens[chosen] = 0.0
+    _sow_twin(seeds, (lumps, enhanced), config=config)
     candidates = [(lumps, spleens), (enhanced, spleen_score(enhanced))]
     first = int(np.argmax(np.nan_to_num(spleens)))
     if liver and spleens[first] > 0.0 and lumps.hu[first] > usual + config.kidney_above_liver_hu:
@@ -95,6 +97,23 @@ def sow_organs(
         candidates.append((mottled, spleen_score(mottled)))
     _sow_spleen(seeds, candidates, usual, trunk.grid.spacing_mm, config=config)
     return seeds
+
+
+def _sow_twin(seeds: dict[str, Seed], sources: tuple[Lumps, ...], *, config: AnatomyConfig) -> None:
+    """Sow a left kidney that looks like a spleen by its place, where it is the right kidney's twin."""
+    if "kidney_left" in seeds or "kidney_right" not in seeds:
+        return
+    right = seeds["kidney_right"].whole
+    for source in sources:
+        inside = np.bincount(source.labels[right], minlength=len(source.hu))
+        inside[0] = 0
+        if not inside.any():
+            continue
+        twins = kidney_twins(source, int(inside.argmax()), config=config)
+        if twins.any():
+            best = int(np.argmax(np.where(twins, source.volume_ml, 0.0)))
+            seeds["kidney_left"] = Seed.of(source, [best], seeds["kidney_right"].score)
+            return
 
 
 def _sow_spleen(

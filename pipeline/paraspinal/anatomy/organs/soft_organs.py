@@ -212,14 +212,25 @@ def _missing(name: str, found: Competition, trunk: Trunk, *, config: AnatomyConf
     if name == "liver" or not np.isfinite(trunk.height).any():
         return Organ("indeterminate", 0.3, reason="no tissue at its place is like it")
     taken = np.zeros(place.shape, bool)
-    for territory in found.territories.values():
-        # What lies in its midst may be this organ under another's name.
-        if not place[_middle(territory.mask)]:
+    for other, territory in found.territories.items():
+        # What lies in its midst may be this organ under another's name, unless it is one of a pair.
+        if not place[_middle(territory.mask)] or (name == "spleen" and _paired(other, found, config)):
             taken |= territory.mask
     thick = distance_inside(trunk.tissue & ~taken, trunk.grid.spacing_mm)
     if float(thick[place].max()) < config.absent_radius_mm:
         return Organ("absent", _ABSENT, reason="its place is in view and holds nothing as thick as the organ")
     return Organ("indeterminate", 0.3, reason="tissue at its place is not like it")
+
+
+def _paired(name: str, found: Competition, config: AnatomyConfig) -> bool:
+    """Tell whether a kidney is matched in density and size by the other one."""
+    pair = [found.territories.get(f"kidney_{side}") for side in ("left", "right")]
+    if not name.startswith("kidney") or pair[0] is None or pair[1] is None:
+        return False
+    sizes = sorted(float(one.mask.sum()) for one in pair if one is not None)
+    return abs(pair[0].level_hu - pair[1].level_hu) < config.organ_noise_hu and (
+        sizes[1] < config.twin_ratio * sizes[0]
+    )
 
 
 def _middle(mask: BoolArray) -> tuple[int, int, int]:
