@@ -101,7 +101,8 @@ def test_the_index_depends_little_on_the_scans_blur() -> None:
     index = [
         _index(_vertebra((columns(3.0, width=1.2), 460.0), fwhm_mm=f, noise=8.0)) for f in (1.0, 1.3, 1.6)
     ]
-    assert max(index) < 1.35 * min(index)
+    # the correction is that of structure of all spacings; that of one spacing blurs a little more
+    assert max(index) < 1.4 * min(index)
 
 
 @pytest.mark.parametrize(

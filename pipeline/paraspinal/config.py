@@ -896,7 +896,7 @@ class DifferentialConfig(_Section):
         0.25, "share of an interspace's end plates whose loss counts: a Schmorl node takes less", gt=0, lt=1
     )
     endplate_step_mm: float = setting(
-        2.0, "a step so deep in the middle of both end plates of a vertebra counts", gt=0
+        1.5, "a step so deep in the middle of both end plates counts: half of what must be found", gt=0
     )
     endplate_step_vertebrae: int = setting(
         3, "vertebrae with such steps that make the finding: sickle cell disease marks many", ge=1
@@ -939,12 +939,12 @@ class DifferentialConfig(_Section):
     )
     myocardial_iron_sd_hu: float = setting(6.0, "standard uncertainty of that limit", ge=0)
     coarsening_index: float = setting(
-        0.8,
+        0.85,
         "trabecular coarsening that counts: above three real chests without bone disease and synthetic osteoporosis",
         gt=0,
     )
     coarsening_index_sd: float = setting(
-        0.1, "standard uncertainty of that limit, which no published series supports", ge=0
+        0.05, "standard uncertainty of that limit, which no published series supports", ge=0
     )
     coarsening_min_vertebrae: int = setting(2, "fewer vertebrae read give no statement on trabeculae", ge=1)
     osteosclerosis_hu: float = setting(

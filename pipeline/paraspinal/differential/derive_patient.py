@@ -179,11 +179,28 @@ def _thinning(patient: Measurements, config: DifferentialConfig) -> Finding:
 
 
 def _coarsening(vertebrae: Mapping[str, Measurements], config: DifferentialConfig) -> Finding:
-    """Judge trabeculae against a limit that is itself uncertain: no published series gives one."""
+    """Judge trabeculae against a limit that is itself uncertain: no published series gives one.
+
+    Marrow expands in all vertebrae: more than half of them must be coarse. Those that are so alone (a haemangioma)
+    are named.
+    """
+    name, key = "trabecular_coarsening", "coarsening_index"
     limit, sd = config.coarsening_index, config.coarsening_index_sd
-    return _over_vertebrae(
-        "trabecular_coarsening", vertebrae, "coarsening_index", limit, config, threshold_sd=sd
-    )
+    told = {
+        level: p
+        for level, m in vertebrae.items()
+        if key in m and (p := probability_above(m[key], limit, config=config, threshold_sd=sd)) is not None
+    }
+    if len(told) < config.coarsening_min_vertebrae:
+        why = next((m[key].reason for m in vertebrae.values() if key in m and m[key].value is None), None)
+        count = f"{len(told)} of {len(vertebrae)} vertebrae could be read"
+        count = f"{count}; {config.coarsening_min_vertebrae} are needed"
+        return not_assessed(name, f"{count} ({why})" if why else count, (key,))
+    found = boolean(name, statistics.median_low(told.values()), (key,), config=config)
+    alone = [level for level, p in told.items() if p >= config.present_from]
+    if found.state == "present" or not alone:
+        return found
+    return found.model_copy(update={"reason": f"coarse in {', '.join(alone)} only: a focal change"})
 
 
 def _central_depression(vertebrae: Mapping[str, Measurements], config: DifferentialConfig) -> Finding:

@@ -88,4 +88,8 @@ def _company(spec: PhantomSpec, organs: Mapping[str, Mapping[str, Any]]) -> dict
 
 
 def _bone(spec: PhantomSpec) -> dict[str, bool]:
-    return {"trabecular_coarsening": spec.bone.strut_spacing_mm > 0}
+    structure = spec.bone.trabeculae
+    if structure is None:
+        return {"trabecular_coarsening": spec.bone.strut_spacing_mm > 0}
+    # Between them the struts of osteoporosis and of marrow expansion are as far apart.
+    return {} if 1.6 < structure.spacing_mm < 2.0 else {"trabecular_coarsening": structure.spacing_mm >= 2.0}

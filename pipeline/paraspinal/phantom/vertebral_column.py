@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -73,19 +74,14 @@ def _at_voltage(bone: BoneSpec, gain: float) -> BoneSpec:
     def scale(hu: float) -> float:
         return 40 + (hu - 40) * gain
 
-    return BoneSpec(
-        scale(bone.trabecular_hu),
-        bone.texture_sd_hu * gain,
-        bone.cortex_mm,
-        scale(bone.cortex_hu),
-        bone.strut_spacing_mm,
-        bone.strut_width_mm,
-        scale(bone.strut_hu),
-        scale(bone.marrow_hu),
-        None if bone.trabeculae is None else bone.trabeculae.at_voltage(gain),
-        bone.haemangiomas,
-        bone.endplates,
-        bone.endplate_mm,
+    return replace(
+        bone,
+        trabecular_hu=scale(bone.trabecular_hu),
+        texture_sd_hu=bone.texture_sd_hu * gain,
+        cortex_hu=scale(bone.cortex_hu),
+        strut_hu=scale(bone.strut_hu),
+        marrow_hu=scale(bone.marrow_hu),
+        trabeculae=None if bone.trabeculae is None else bone.trabeculae.at_voltage(gain),
     )
 
 

@@ -1,10 +1,14 @@
 """In-plane edge response, read from the edges that every scan has: skin against air, lung against chest wall.
 
 Only the air side of each edge is used. The distance between the 10 % and the 50 % level of a Gaussian edge is
-1.2816 SD whatever lies behind the surface, so that the 2 mm of skin before darker fat matter little.
+1.2816 SD whatever lies behind the surface, so that the 2 mm of skin before darker fat matter little. The slope of the
+air side is one half of the line spread, which is symmetric: its Fourier transform is the modulation transfer, of
+kernels that overshoot as well.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -23,6 +27,9 @@ _LUNG_HU = (-920.0, -700.0)
 _TISSUE_HU = (-150.0, 150.0)
 _FLAT_HU = 150.0  # a plateau whose 80 % range exceeds this is not one
 _POINTS_PER_SLICE = 300
+_TAIL_MM = 3.4  # the line spread is followed so far
+STRUCTURE_PERIOD_MM = 3.0
+"""Period at which the modulation transfer is read: that of coarse trabeculae."""
 FWHM_PER_SD = 2.3548
 SD_10_TO_50 = 1.2816
 
@@ -47,25 +54,68 @@ def edge_fwhm_mm(volume: CTVolume, *, config: QualityConfig | None = None) -> fl
     float or None
         Millimetres; None when too few clean edges were found.
     """
+    return edge_response(volume, config=config).fwhm_mm
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeResponse:
+    """What the edges of a scan tell; None where too few clean ones were found.
+
+    ``fwhm_mm`` is the full width at half maximum of the line spread; ``transfer`` the modulation transfer at a period
+    of 3 mm (`STRUCTURE_PERIOD_MM`), above 1 where the kernel enhances such structure.
+    """
+
+    fwhm_mm: float | None
+    transfer: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """Clean edges: dark level (n,), SD in mm (n,), and the dark side from the middle on, 0 to 1 (n, m)."""
+
+    dark: _Array
+    sigma_mm: _Array
+    tails: _Array
+
+
+def edge_response(volume: CTVolume, *, config: QualityConfig | None = None) -> EdgeResponse:
+    """Return line spread and modulation transfer in the plane; see `edge_fwhm_mm`.
+
+    Breathing widens the lung's edges and the lowest stored value cuts off what a kernel undershoots beside skin, so
+    that both can only lower the transfer: the higher of the two is given.
+    """
     config = config or QualityConfig()
     found = [_slice_edges(volume, int(z), config) for z in sampled_slices(volume, config.sampled_slices)]
-    air, sigma = (np.concatenate([f[k] for f in found]) for k in (0, 1))
+    dark, sigma, tails = (
+        np.concatenate([getattr(f, k) for f in found]) for k in ("dark", "sigma_mm", "tails")
+    )
+    fwhm, transfers = None, []
     for (low, high), percentile in ((_AIR_HU, 50.0), (_LUNG_HU, 25.0)):
-        chosen = sigma[(air > low) & (air <= high)]
-        if chosen.size >= config.edge_min_profiles:
-            return float(FWHM_PER_SD * np.percentile(chosen, percentile))
-    return None
+        chosen = (dark > low) & (dark <= high)
+        if np.count_nonzero(chosen) < config.edge_min_profiles:
+            continue
+        if fwhm is None:
+            fwhm = float(FWHM_PER_SD * np.percentile(sigma[chosen], percentile))
+        transfers.append(_transfer(np.median(tails[chosen], axis=0)))
+    return EdgeResponse(fwhm, max(transfers, default=None))
 
 
-def _slice_edges(volume: CTVolume, z: int, config: QualityConfig) -> tuple[_Array, _Array]:
-    """Return the dark level and the SD (mm) of every clean edge of one slice."""
+def _transfer(tail: _Array) -> float:
+    """Return the Fourier transform of a symmetric line spread, one half of which is the slope of `tail`."""
+    spread = -np.diff(tail)
+    place = (np.arange(len(spread)) + 0.5) * _STEP_MM
+    return float((spread * np.cos(2.0 * np.pi * place / STRUCTURE_PERIOD_MM)).sum() / spread.sum())
+
+
+def _slice_edges(volume: CTVolume, z: int, config: QualityConfig) -> _Edges:
+    """Return the clean edges of one slice."""
     image = volume.hu[z].astype(np.float32)
     pixel = np.asarray(volume.geometry.spacing_mm[1:])
     points, normals, smear = edge_candidates(volume, z, reach_mm=_REACH_MM)
     keep = smear < config.edge_max_smear_mm
     points, normals = points[keep], normals[keep]
     if len(points) == 0:
-        return np.zeros(0), np.zeros(0)
+        return _Edges(np.zeros(0), np.zeros(0), np.zeros((0, _tail_places().size)))
     t = np.arange(-_REACH_MM, _REACH_MM + _STEP_MM / 2, _STEP_MM)
     places = points[:, None, :] + t[None, :, None] * normals[:, None, :] / pixel
     profiles = ndimage.map_coordinates(image, places.transpose(2, 0, 1), order=3, mode="nearest")
@@ -101,8 +151,12 @@ def edge_candidates(volume: CTVolume, z: int, *, reach_mm: float) -> tuple[_Arra
     return points.astype(np.float64), normals.astype(np.float64), smear.astype(np.float64)
 
 
-def _widths(profiles: _Array, t: _Array) -> tuple[_Array, _Array]:
-    """Return dark level and edge SD of the profiles (n, m) whose two plateaus are flat."""
+def _tail_places() -> _Array:
+    return np.arange(0.0, _TAIL_MM + _STEP_MM / 2, _STEP_MM)
+
+
+def _widths(profiles: _Array, t: _Array) -> _Edges:
+    """Return what the profiles (n, m) show whose two plateaus are flat."""
     outside, inside = profiles[:, t > 2.5], profiles[:, (t < -1.5) & (t > -3.5)]
     dark, bright = np.median(outside, axis=1), np.median(inside, axis=1)
     clean = (bright > _TISSUE_HU[0]) & (bright < _TISSUE_HU[1]) & (dark < _LUNG_HU[1])
@@ -112,7 +166,9 @@ def _widths(profiles: _Array, t: _Array) -> tuple[_Array, _Array]:
     profiles, dark, bright = profiles[clean], dark[clean], bright[clean]
     t10 = first_crossing(profiles, t, dark + 0.1 * (bright - dark))
     t50 = first_crossing(profiles, t, dark + 0.5 * (bright - dark))
-    return dark, (t10 - t50) / SD_10_TO_50
+    tails = [np.interp(_tail_places() + x, t, p) for p, x in zip(profiles, t50, strict=True)]
+    level = (np.reshape(tails, (len(profiles), -1)) - dark[:, None]) / (bright - dark)[:, None]
+    return _Edges(dark, (t10 - t50) / SD_10_TO_50, level)
 
 
 def first_crossing(profiles: _Array, t: _Array, level: _Array) -> _Array:

@@ -10,7 +10,7 @@ from paraspinal.quality.body_edge import breathing_score, field_cut
 from paraspinal.quality.noise import noise_map, noise_sd
 from paraspinal.quality.phase import contrast_phase
 from paraspinal.quality.reconstruction import reconstruction_method
-from paraspinal.quality.resolution import edge_fwhm_mm
+from paraspinal.quality.resolution import edge_response
 from paraspinal.quality.slices import slice_fwhm_mm
 from paraspinal.quality.types import LumenReadings, ScanQuality, SliceSource, is_reference_kvp
 from paraspinal.volume import CTVolume, Region
@@ -44,9 +44,10 @@ def assess_quality(
     profile, profile_source = slice_profile(volume, config=config)
     kvp = volume.acquisition.kvp or None  # some writers put 0 for "not known"
     known = is_reference_kvp(kvp)
+    edges = edge_response(volume, config=config)
     return ScanQuality(
         noise_sd_hu=noise_sd(volume, config=config),
-        edge_fwhm_mm=edge_fwhm_mm(volume, config=config),
+        edge_fwhm_mm=edges.fwhm_mm,
         contrast_phase=phase,
         contrast_evidence=evidence,
         kvp=kvp,
@@ -60,6 +61,7 @@ def assess_quality(
         reconstruction_evidence=method_evidence,
         field_cut=field_cut(volume, config=config),
         breathing_score=breathing_score(volume, config=config),
+        structure_transfer=edges.transfer,
     )
 
 

@@ -98,7 +98,8 @@ class ScanQuality:
     half maximum of the slice profile, from ``slice_source``. ``reconstruction`` is FBP, iterative or deep, None
     where the headers do not tell (``reconstruction_evidence`` says why). ``field_cut`` is None without a body in
     view. ``breathing_score`` is how unevenly the lungs grow above their lower end (still chests read up to about
-    0.35), None where no lung ends in view.
+    0.35), None where no lung ends in view. ``structure_transfer`` is the in-plane modulation transfer at a period of
+    3 mm, above 1 with a kernel that enhances edges; None where too few edges show it.
     """
 
     noise_sd_hu: float | None
@@ -116,6 +117,7 @@ class ScanQuality:
     reconstruction_evidence: str = ""
     field_cut: FieldCut | None = None
     breathing_score: float | None = None
+    structure_transfer: float | None = None
 
     @property
     def at_reference_kvp(self) -> bool:

@@ -18,7 +18,9 @@ _GRID: drawing.Colour = (70, 70, 70)
 _BAND: drawing.Colour = (52, 66, 84)
 _BAR: drawing.Colour = (150, 150, 150)
 _L1_HU = (89.0, 226.0)
-_COARSE = 0.8  # median of two real chests without bone disease (0.4) and twice 0.2 (docs/measurements.md)
+_COARSE = (
+    0.85  # above three real chests without bone disease and synthetic osteoporosis (docs/measurements.md)
+)
 _L1_REFERENCE = "L1: means of 20,374 people from 90 down to 30 years of age [JANG19]"
 
 
@@ -88,8 +90,8 @@ def spine_chart_legend(measured: Mapping[str, Measurements]) -> str:
     return (
         "Straightened along the canal, with outlines of the vertebrae. Dots: measured; bars: 95 % intervals; rings:"
         f" detection limits below which nothing was seen. Density of {counts['trabecular_hu']}, coarseness of"
-        f" {counts['coarsening_index']} of {len(measured)} vertebrae assessed. Line at {_COARSE:g}: what two"
-        f" chests without bone disease read, and 2 SD.{reference}"
+        f" {counts['coarsening_index']} of {len(measured)} vertebrae assessed. Line at {_COARSE:g}: above"
+        f" what chests without bone disease and synthetic osteoporosis read.{reference}"
     )
 
 

@@ -26,7 +26,7 @@ from paraspinal.errors import ParaspinalError, UsageError
 from paraspinal.loading import load_series
 from paraspinal.phantom import insert_masses, make_phantom
 from paraspinal.quality.types import ScanQuality
-from paraspinal.validation.bone import draw_bone_masses
+from paraspinal.validation.bone import draw_bilateral_masses, draw_bone_masses
 from paraspinal.validation.differential import run_entity_patient
 from paraspinal.validation.draw import draw_masses
 from paraspinal.validation.draw_entity import draw_entity_patient, entity_of
@@ -183,9 +183,10 @@ def _scan_of(case: Case) -> tuple[CTVolume, LabelMap, list[dict[str, Any]]]:
     rng = np.random.default_rng([case.seed, 11])
     short = volume.geometry.extent_mm[0] < _SLAB_MM
     levels = [v.label for v in anatomy.vertebrae if v.label in _LEVELS and (short or not v.truncated)]
-    if case.kind == "bone":
+    if case.kind in ("bone", "bilateral"):
         _refuse_thick(volume)
-        specs = draw_bone_masses(rng, levels)
+        draw = draw_bone_masses if case.kind == "bone" else draw_bilateral_masses
+        specs = draw(rng, levels)
     else:
         specs = draw_masses(rng, levels, diameter_mm=_SLAB_DIAMETER if short else case.diameter_mm)
     hybrid = insert_masses(volume, anatomy, quality, specs, seed=case.seed)

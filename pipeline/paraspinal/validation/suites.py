@@ -18,7 +18,7 @@ from paraspinal.validation.draw_entity import entity_of
 from paraspinal.validation.draw_patient import draw_patient
 from paraspinal.validation.draw_trabeculae import draw_trabeculae
 
-Kind = Literal["phantom", "hybrid", "bone", "patient", "differential", "trabeculae", "untouched"]
+Kind = Literal["phantom", "hybrid", "bone", "bilateral", "patient", "differential", "trabeculae", "untouched"]
 
 _LEVELS = LEVELS[LEVELS.index("T3") : LEVELS.index("L2") + 1]
 _ROOM_MM = 25.0
@@ -38,6 +38,9 @@ SUITES: Mapping[str, Suite] = {
     "phantom": Suite("random synthetic bodies with one or two masses of 10 to 90 mm (column P)", 150, False),
     "hybrid": Suite("known masses of 15 to 80 mm in real series (column H)", 60, True),
     "bone": Suite("masses in thin-sliced real series that leave bone alone or hollow it out", 60, True),
+    "bilateral": Suite(
+        "masses on both sides of four vertebrae that leave bone alone, in thin-sliced real series", 20, True
+    ),
     "patient": Suite(
         "random synthetic bodies with random signs of marrow, spleen, liver and fluid", 60, False
     ),
@@ -49,6 +52,9 @@ SUITES: Mapping[str, Suite] = {
     ),
     "untouched": Suite("the real series as they are: what is found there is no mass of ours", 0, True),
 }
+
+
+_REAL_KINDS: Mapping[str, Kind] = {"hybrid": "hybrid", "bone": "bone", "bilateral": "bilateral"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,7 @@ def suite_cases(
     return tuple(
         Case(
             f"{name} {k} {series[k % len(series)].name}",
-            "bone" if name == "bone" else "hybrid",
+            _REAL_KINDS[name],
             1000 * seed + k,
             series=series[k % len(series)],
         )

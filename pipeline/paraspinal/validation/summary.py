@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from paraspinal.validation.bone import bone_table
+from paraspinal.validation.bone import bilateral_table, bone_table
 from paraspinal.validation.differential import differential_table
 from paraspinal.validation.patient import patient_table
 from paraspinal.validation.score import HIT_IOU, QUANTITIES, Record
@@ -30,6 +30,7 @@ def summarise(records: Sequence[Record]) -> str:
     parts = [_cases(records)]
     if whole:
         parts += [_detection(whole), _froc(records), _agreement(whole), bone_table(whole), _levels(whole)]
+        parts.append(bilateral_table(records))
         parts.append(_missed(whole))
     parts += [patient_table(records), differential_table(records), trabecular_table(records)]
     if any(not _APART & r.keys() for r in records):
