@@ -302,6 +302,24 @@ def test_the_umbrella_of_erosion_follows_its_kinds() -> None:
     assert _by_name(mass_findings(_mass(), kept))["vertebral_erosion"].state == "absent"
 
 
+def test_an_unsure_kind_shares_the_probability_of_the_hollow() -> None:
+    deep = _m(6.0, "mm", 0.5)
+    for kept in (0.05, 0.5, 0.9):
+        read = {
+            "lytic_depth_mm": deep,
+            "scalloping_depth_mm": Measurement.below("mm", "none seen", limit=2.0),
+            "bone_defect_cortex_kept_probability": _m(kept, "1", 0.01),
+        }
+        found = _by_name(mass_findings(_mass(), read))
+        lytic, smooth = found["bone_destruction"].probability, found["pressure_scalloping"].probability
+        assert smooth == pytest.approx(max(kept, 0.1), abs=0.03)
+        assert lytic == pytest.approx(max(1.0 - kept, 0.1), abs=0.03)
+        assert found["vertebral_erosion"].probability > 0.9  # that there is a hollow is sure
+    two = {"lytic_depth_mm": deep, "scalloping_depth_mm": deep}
+    both = _by_name(mass_findings(_mass(), two | {"bone_defect_cortex_kept_probability": _m(0.9, "1", 0.01)}))
+    assert both["bone_destruction"].state == both["pressure_scalloping"].state == "present"
+
+
 def _coarse(probability: float) -> Finding:
     return Finding(
         name="trabecular_coarsening",

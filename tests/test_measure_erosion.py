@@ -25,6 +25,8 @@ from paraspinal.measure.wall import (
     peaks_at,
     read_walls,
 )
+from paraspinal.measure.wall_border import change_points
+from paraspinal.measure.wall_reference import reference_of
 from paraspinal.phantom import MassSpec, PhantomSpec, make_phantom
 from paraspinal.report.bone_picture import render_facing_wall
 from paraspinal.volume import BoolArray
@@ -126,6 +128,104 @@ def test_a_mass_beside_intact_bone_has_no_deep_hollow(seed: int, noise: float) -
     judged = _judge(_spine(noise=noise, seed=seed), _facing(("T7", "T8", "T9"), 80.0))
     assert set(judged.judged) == {"T7", "T8", "T9"}
     assert all(d.depth_mm < 3.0 for d in judged.defects)
+
+
+@pytest.mark.parametrize("noise", [5.0, 30.0])
+def test_a_wall_reads_the_same_beside_lung_fat_and_a_mass(noise: float) -> None:
+    rng = np.random.default_rng(3)
+    border = 16.0
+    off = RADII_MM - border
+    limit = np.full(SHAPE, border + 3.0, np.float32)
+    read = []
+    for outside in (-800.0, -90.0, 60.0):
+        hu = np.where(off <= -0.8, CORE, np.where(off <= 0.0, 900.0, outside))
+        hu = ndimage.gaussian_filter1d(np.broadcast_to(hu, (*SHAPE, RADII_MM.size)).astype(np.float32), 1.1)
+        hu = hu + noise * rng.standard_normal(hu.shape).astype(np.float32)
+        found = change_points(hu, limit, core_hu=CORE, core_sd_hu=25.0, outside_hu=60.0)
+        read.append(float(np.median(found)))
+    assert read == pytest.approx([border] * 3, abs=0.5)
+    assert max(read) - min(read) < 0.25
+
+
+def test_dark_marrow_behind_a_cortex_is_no_hollow_and_a_rim_left_over_one_does_not_hide_it() -> None:
+    radius = 16.0
+    hu = np.where(radius >= RADII_MM, CORE, SOFT).astype(np.float32)
+    dark = np.where((RADII_MM > 9.0) & (RADII_MM < 14.0), 115.0, hu)
+    dark = np.where((RADII_MM >= 14.0) & (radius >= RADII_MM), CORTEX, dark)
+    hollow = np.where((RADII_MM > 10.0) & (RADII_MM < 15.5), SOFT, hu)
+    rays = np.broadcast_to(np.stack([dark, hollow])[:, None], (2, 9, RADII_MM.size)).astype(np.float32)
+    limit = np.full((2, 9), radius + 1.0, np.float32)
+    found = change_points(rays, limit, core_hu=CORE, core_sd_hu=40.0, outside_hu=SOFT)
+    assert found[0] == pytest.approx(radius, abs=0.6)
+    assert found[1] == pytest.approx(10.0, abs=0.6)
+
+
+def test_bone_too_uneven_to_be_told_from_the_mass_is_not_read() -> None:
+    rays = np.full((9, 45, RADII_MM.size), 150.0, np.float32)
+    limit = np.full((9, 45), 16.0, np.float32)
+    assert np.isnan(change_points(rays, limit, core_hu=150.0, core_sd_hu=60.0, outside_hu=90.0)).all()
+    assert np.isfinite(change_points(rays, limit, core_hu=150.0, core_sd_hu=30.0, outside_hu=90.0)).all()
+
+
+@pytest.mark.parametrize("noise", [15.0, 40.0])
+def test_the_kind_of_a_hollow_is_a_probability(noise: float) -> None:
+    kept, gone = (
+        [
+            d.kept_probability
+            for seed in range(4)
+            for d in _judge(
+                _spine(lambda label: _bowl(label, 7.0), cortex_in_hollow=cortex, noise=noise, seed=seed),
+                _facing(("T8",), 80.0),
+            ).defects
+        ]
+        for cortex in (True, False)
+    )
+    assert len(kept) == len(gone) == 4
+    assert min(kept) > 0.7
+    assert max(gone) < 0.3
+
+
+def _osteophytes(label: str) -> Grid:
+    """Spurs of 4 mm at the rims of every other body, on one side or both."""
+    number = int(label[1:])
+    rim = np.abs(HEIGHTS) > 0.25
+    sides = np.abs(np.abs(DEGREES) - 75.0) < 20.0 if number % 3 else np.abs(DEGREES - 75.0) < 20.0
+    return (-4.0 * (rim[:, None] & sides[None, :]) * (number % 2)).astype(np.float32)
+
+
+def _channel(label: str) -> Grid:
+    """A vessel's pore, 3 mm wide and 8 mm deep, in the middle of every body's side."""
+    del label
+    there = (np.abs(HEIGHTS) < 0.05)[:, None] & (np.abs(np.abs(DEGREES) - 78.0) < 4.0)[None, :]
+    return (8.0 * there).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("noise", [10.0, 35.0])
+@pytest.mark.parametrize("form", [_osteophytes, _channel])
+def test_osteophytes_and_the_pores_of_vessels_are_no_deep_hollows(
+    form: Hollow, noise: float, seed: int
+) -> None:
+    judged = _judge(_spine(form, noise=noise, seed=seed), _facing(("T6", "T7", "T8", "T9"), 80.0, -80.0))
+    assert judged.judged
+    assert all(d.depth_mm < 3.0 for d in judged.defects)
+
+
+def test_few_clean_sides_make_the_limit_wider() -> None:
+    walls = _spine()
+    known = clean_walls(walls, {})
+    few = replace(known, nulls_mm=np.array([0.4, 1.5, 0.8, 1.2, 0.9, 1.0]))
+    assert few.limit_mm > 1.5
+    many = replace(known, nulls_mm=np.tile(few.nulls_mm, 20))
+    assert many.limit_mm == pytest.approx(1.5, abs=0.1)
+
+
+def test_references_that_are_all_far_away_are_three_times_as_unsure() -> None:
+    walls = _spine()
+    levels = ("T6", "T7", "T8", "T9", "T10")
+    facing = _facing(levels, 80.0, -80.0)
+    reference = reference_of(walls[4], walls, clean_walls(walls, facing).clean, hidden=facing["T8"])
+    assert reference.widening[facing["T8"]] == pytest.approx(3.0)
 
 
 def _bare_share(walls: list[BodyWall], facing: Mapping[str, BoolArray]) -> float:
@@ -232,3 +332,5 @@ def test_healthy_vertebrae_do_not_read_hollow() -> None:
     known = clean_walls(walls, {})
     assert len(walls) >= 4
     assert known.limit_mm < 3.0
+    for wall in walls:  # rib heads lie against the wall from outside: no wall reaches so far
+        assert np.nanmax(wall.radius_mm / np.nanmedian(wall.radius_mm, axis=1, keepdims=True)) < 1.6

@@ -18,6 +18,8 @@ from paraspinal.dicomio.nifti import write_nifti
 from paraspinal.errors import OutputError, UsageError
 from paraspinal.loading import load_series
 from paraspinal.phantom import Foci, Hybrid, MassSpec, insert_masses, parse_mass, write_hybrid
+from paraspinal.phantom.hybrid.cortex import cortex_hu_mm, inside_bone_mm
+from paraspinal.phantom.hybrid.site import find_site
 from paraspinal.quality import ScanQuality, assess_quality
 from paraspinal.volume import BoolArray
 
@@ -77,6 +79,26 @@ def test_noise_is_correlated_as_the_scans_own_is() -> None:
     own = _next_to_each_other(phantom("healthy").volume.hu, liver)
     assert _next_to_each_other(made.volume.hu, core) == pytest.approx(own, abs=0.12)
     assert own > 0.15  # white noise would not do
+
+
+@pytest.mark.parametrize("edge", [0.0, 6.0])
+def test_the_floor_of_a_hollow_has_as_much_cortex_as_the_wall_beside_it(edge: float) -> None:
+    spec = replace(BESIDE, overlap_mm=8.0, bone="scalloping", edge_width_mm=edge)
+    eaten, pressed = _insert(replace(spec, bone="lytic", edge_width_mm=0.0)), _insert(spec)
+    volume = pressed.volume
+    site = find_site(phantom("healthy").volume, anatomy("healthy"), spec)
+    own = cortex_hu_mm(
+        phantom("healthy").volume.hu[site.box].astype(np.float32), site, spec, volume.geometry.spacing_mm
+    )
+    added = (volume.hu.astype(float) - eaten.volume.hu)[site.box]
+    taken = (eaten.masses.data == 1)[site.box] & (inside_bone_mm(site, volume.geometry.spacing_mm) > 0.5)
+    beside = ndimage.distance_transform_edt(~taken, sampling=volume.geometry.spacing_mm)
+    deep = (beside < 4.0) & (inside_bone_mm(site, volume.geometry.spacing_mm) > 2.5)
+    floor_mm2 = (
+        np.count_nonzero(deep & (beside > 0.0) & (beside < 2.0)) * volume.geometry.voxel_ml * 1e3 / 2.0
+    )
+    laid = float(added[deep & ~taken].sum() + added[deep & taken].clip(0.0).sum())
+    assert laid * volume.geometry.voxel_ml * 1e3 / floor_mm2 == pytest.approx(own, rel=0.4)
 
 
 def test_a_mass_takes_the_place_of_bone_and_may_leave_a_cortex() -> None:
@@ -227,3 +249,26 @@ def test_the_command_inserts_into_a_file(tmp_path: Path, capsys: pytest.CaptureF
     assert "left T9" in capsys.readouterr().out
     assert run([*line, str(tmp_path / "h")]) == 2
     assert "phantom_exists" in capsys.readouterr().err
+
+
+def test_a_mass_runs_through_the_foramen_into_the_canal_and_leaves_bone() -> None:
+    plain, made = (_insert(replace(BESIDE, bone=bone, canal_mm2=90.0)) for bone in ("none", "canal"))
+    assert made.truth["masses"][0]["canal_extension_mm2"] == pytest.approx(90.0, rel=0.15)
+    assert plain.truth["masses"][0]["canal_extension_mm2"] < 40.0
+    more = (made.masses.data == 1) & ~(plain.masses.data == 1)
+    canal = phantom("healthy").labels.mask("canal")
+    assert (more & canal).any()
+    dense = phantom("healthy").volume.hu > 500
+    assert np.abs(made.volume.hu[dense].astype(float) - plain.volume.hu[dense]).mean() < 2.0
+    core = ndimage.binary_erosion(more)
+    assert made.volume.hu[core].mean() == pytest.approx(BESIDE.hu, abs=8.0)
+
+
+def test_infection_takes_the_place_of_a_disc_and_of_both_end_plates() -> None:
+    made = _insert(replace(BESIDE, bone="discitis", dissolved_mm=3.0))
+    mass = ndimage.binary_erosion(made.masses.data == 1)
+    disc = phantom("healthy").labels.mask("intervertebral_disc")
+    bone = phantom("healthy").volume.hu > 150
+    assert (mass & disc).sum() * made.volume.geometry.voxel_ml > 1.0
+    assert (mass & bone).sum() * made.volume.geometry.voxel_ml > 0.5
+    assert made.volume.hu[mass & bone].mean() == pytest.approx(BESIDE.hu, abs=10.0)

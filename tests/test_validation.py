@@ -17,6 +17,7 @@ from paraspinal.phantom import PhantomSpec, preset
 from paraspinal.phantom.presets import fast
 from paraspinal.result import Finding, Measurement
 from paraspinal.validation import Case, run_case, run_suite, suite_cases, summarise
+from paraspinal.validation.bone import bilateral_table, draw_bilateral_masses
 from paraspinal.validation.draw import draw_masses
 from paraspinal.validation.patient import patient_table, score_patient
 from paraspinal.validation.run import code_digest
@@ -137,6 +138,34 @@ def test_drawn_masses_keep_to_their_limits() -> None:
     assert (across < 35).mean() == pytest.approx(0.5, abs=0.1)  # even in the logarithm
     assert {m.level for m in drawn} == {"T5", "L1"}
     assert len({m.shape for m in drawn}) == 4
+
+
+def test_bilateral_masses_face_every_wall_of_four_vertebrae() -> None:
+    levels = [f"T{n}" for n in range(3, 13)]
+    for seed in range(20):
+        drawn = draw_bilateral_masses(np.random.default_rng(seed), levels)
+        assert len(drawn) == 8
+        assert {m.bone for m in drawn} == {"none"}
+        own = sorted({int(m.level[1:]) for m in drawn})
+        assert own == list(range(own[0], own[0] + 4))
+        assert {(m.level, m.side) for m in drawn} == {(f"T{n}", s) for n in own for s in ("left", "right")}
+
+
+def test_a_false_hollow_counts_once_per_patient() -> None:
+    def mass(depth: float | None) -> dict[str, object]:
+        read = {"lytic": depth, "scalloping": None}
+        return {"bone": {"kind": "none", "depth_mm": 0.0, "assessed": True, "read_mm": read}}
+
+    records = [
+        {"kind": "bilateral", "masses": [mass(None), mass(None)]},
+        {"kind": "bilateral", "masses": [mass(4.0), mass(5.0)]},
+        {"kind": "bilateral", "masses": [mass(2.0), mass(None)]},
+    ]
+    text = bilateral_table(records)
+    assert "3 of 3 patients" in text
+    assert "a hollow is read in 2/3" in text
+    assert "more in 1/3" in text
+    assert bilateral_table([{"kind": "bone", "masses": [mass(4.0)]}]) == ""
 
 
 def test_suites_are_seeded_and_named(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def validate_command(
         str,
         typer.Argument(
             metavar="SUITE",
-            help="phantom, hybrid, bone, patient, differential or untouched.",
+            help="phantom, hybrid, bone, bilateral, patient, differential or untouched.",
             show_default=True,
         ),
     ] = "phantom",
@@ -57,6 +57,7 @@ def validate_command(
 
     phantom: random synthetic bodies with masses of 10 to 90 mm. hybrid: known masses of 15 to 80 mm put into the real
     series under --data. bone: the same, in series with thin slices, where masses destroy or hollow out vertebrae.
+    bilateral: there, masses on both sides of four vertebrae that leave bone alone.
     patient: random synthetic bodies with signs of marrow, spleen, liver, blood and fluid, against their truth.
     differential: synthetic patients of every entity, drawn from the model, from DICOM to differential.
     untouched: those series as they are, where every candidate is one too many.

@@ -20,6 +20,7 @@ from paraspinal.volume import BoolArray, CTVolume
 
 _CLEAN_MM = 4.0  # wall nearer to a mass is no reference
 _LYTIC, _SMOOTH, _AREA = "lytic_depth_mm", "scalloping_depth_mm", "bone_defect_area_mm2"
+_KEPT = "bone_defect_cortex_kept_probability"
 _BARE, _BREAK = "bone_interface_without_cortex_fraction", "breakthrough_fraction"
 _LEAST_SHELL = 18  # rays: a third of what a small mass faces
 _LEAST_SIDES = 6
@@ -48,6 +49,8 @@ def measure_bone_defect(
     config: MeasureConfig,
 ) -> Measurements:
     """Return depth per kind and area of the hollows that a mass faces (`erosion`), and the cortex that is lost.
+
+    ``bone_defect_cortex_kept_probability`` tells how sure the kind of the deepest one is.
 
     ``bone_interface_without_cortex_fraction`` counts the floors of hollows, too; ``breakthrough_fraction`` what lies
     outside hollows, where the bone has kept its form (`lost_cortex`).
@@ -126,7 +129,22 @@ def _depths(judged: Judged) -> Measurements:
             method="type A: half the smallest hollow that counts",
             region=", ".join(sorted({d.label for d in judged.defects})),
         )
-    return out | {_AREA: area}
+    return out | {_AREA: area, _KEPT: _kept(judged)}
+
+
+def _kept(judged: Judged) -> Measurement:
+    """Return the probability that the floor of the deepest hollow has a cortex."""
+    worst = max(judged.defects, key=lambda d: d.depth_mm, default=None)
+    if worst is None:
+        return Measurement.missing("1", _none_seen(judged))
+    if worst.kept_probability is None:
+        return Measurement.missing("1", _UNKNOWN_KIND)
+    return Measurement.measured(
+        worst.kept_probability,
+        "1",
+        method="mean profile of the floor against the same body's clean wall",
+        region=worst.label,
+    )
 
 
 def _deepest(defects: Sequence[Defect], judged: Judged) -> Measurement:
@@ -154,5 +172,5 @@ def _not_judged(judged: Judged) -> str | None:
 
 
 def _neither(reason: str) -> Measurements:
-    units = {_LYTIC: "mm", _SMOOTH: "mm", _AREA: "mm2", _BARE: "1", _BREAK: "1"}
+    units = {_LYTIC: "mm", _SMOOTH: "mm", _AREA: "mm2", _KEPT: "1", _BARE: "1", _BREAK: "1"}
     return {key: Measurement.missing(unit, reason) for key, unit in units.items()}

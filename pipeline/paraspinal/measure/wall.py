@@ -18,7 +18,8 @@ from scipy import ndimage, stats
 from paraspinal.anatomy.types import Anatomy, Vertebra
 from paraspinal.masses.average import robust_sd
 from paraspinal.measure.body import vertebral_body
-from paraspinal.measure.wall_border import RADII_MM, beside_averaged, change_points
+from paraspinal.measure.wall_border import RADII_MM as RADII_MM
+from paraspinal.measure.wall_border import beside_averaged, change_points
 from paraspinal.volume import BoolArray, CTVolume, Geometry, Region
 
 Grid = npt.NDArray[np.float32]

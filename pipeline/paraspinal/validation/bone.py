@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from paraspinal.phantom import MassSpec
-from paraspinal.phantom.spec import BoneEffect
+from paraspinal.phantom.spec import BoneEffect, MassSide
 from paraspinal.result import Measurements
 from paraspinal.validation.draw import draw_masses
 from paraspinal.validation.wilson import share
@@ -22,6 +22,8 @@ _KEYS = {"lytic": "lytic_depth_mm", "scalloping": "scalloping_depth_mm"}
 _KINDS: tuple[BoneEffect, ...] = ("none", "lytic", "scalloping", "breakthrough")
 _DIAMETER_MM = (22.0, 50.0)
 _OVERLAP_MM = {"none": (2.0, 5.0), "lytic": (4.0, 9.0), "scalloping": (4.0, 9.0), "breakthrough": (2.0, 5.0)}
+_SIDES: tuple[MassSide, ...] = ("left", "right")
+_BILATERAL_LEVELS, _BILATERAL_MM = 4, (20.0, 34.0)
 _DEPTHS_MM = ((3.0, 5.0), (5.0, 20.0))
 
 
@@ -33,6 +35,29 @@ def draw_bone_masses(rng: np.random.Generator, levels: Sequence[str]) -> tuple[M
         replace(spec, bone=kind, overlap_mm=round(float(rng.uniform(*_OVERLAP_MM[kind])), 1))
         for spec in drawn
     )
+
+
+def draw_bilateral_masses(rng: np.random.Generator, levels: Sequence[str]) -> tuple[MassSpec, ...]:
+    """Draw masses on both sides of four neighbouring vertebrae that leave bone alone, as expanding marrow may.
+
+    The wall of such a body has no clean mirror and no clean neighbour: what is read there as a hollow is false.
+    """
+    first = int(rng.integers(max(1, len(levels) - _BILATERAL_LEVELS + 1)))
+    out = []
+    for level in levels[first : first + _BILATERAL_LEVELS]:
+        for side in _SIDES:
+            across = float(rng.uniform(*_BILATERAL_MM))
+            out.append(
+                MassSpec(
+                    side=side,
+                    level=level,
+                    semi_axes_mm=(across / 2, 0.45 * across, float(rng.uniform(0.5, 0.7)) * across),
+                    hu=round(float(rng.uniform(30.0, 60.0)), 1),
+                    enhancement_hu=round(float(rng.uniform(5.0, 40.0)), 1),
+                    overlap_mm=round(float(rng.uniform(*_OVERLAP_MM["none"])), 1),
+                )
+            )
+    return tuple(out)
 
 
 def score_bone(truth: Mapping[str, Any], measured: Measurements) -> Record:
@@ -88,6 +113,27 @@ def bone_table(rows: Sequence[Record]) -> str:
             f" at masses that leave bone alone at {share(wrong, len(kept))}.",
         ]
     return "\n".join(lines)
+
+
+def bilateral_table(records: Sequence[Record]) -> str:
+    """Return how many patients with masses on both sides of four vertebrae had a hollow read that is not there."""
+    told = []
+    for record in records:
+        rows = [m["bone"] for m in record["masses"] if "bone" in m]
+        if record.get("kind") == "bilateral" and rows:
+            told.append([b for b in rows if b["assessed"]])
+    if not told:
+        return ""
+    judged = [rows for rows in told if rows]
+    false, deep = (
+        sum(any((_deepest(b) or 0.0) >= least for b in rows) for rows in judged)
+        for least in (1e-3, DEFECT_MM)
+    )
+    return (
+        f"Masses on both sides of four vertebrae that leave bone alone: bone assessed in {len(judged)} of"
+        f" {len(told)} patients; a hollow is read in {share(false, len(judged))} of them, one of {DEFECT_MM:g} mm"
+        f" and more in {share(deep, len(judged))}."
+    )
 
 
 def _found(rows: Sequence[Record]) -> str:
