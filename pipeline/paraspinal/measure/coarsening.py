@@ -94,7 +94,7 @@ def coarsening(
 def _unit(quality: ScanQuality, body: TrabecularBox, config: MeasureConfig) -> float:
     """Return the SD (HU) that structure of index 1 shows in this scan."""
     kept = _averaged_share(body.slice_mm, config.coarsening_run_mm)
-    return float(_blurred_share(quality) * np.sqrt(kept) * _CONTRAST_UNIT_HU
+    return float(_blurred_share(quality) * np.sqrt(kept) * _CONTRAST_UNIT_HU)
 
 
 def _running(band: _Array, roi: npt.NDArray[np.bool_], body: TrabecularBox, structure: float) -> float:
