@@ -81,3 +81,11 @@ def test_the_chest_with_an_effusion(real_data: Path) -> None:
 def test_dry_chests(real_data: Path, name: str) -> None:
     found = segment_anatomy(load_series(real_data / name).volume)
     assert max(ml(found, side) for side in SIDES) < 20.0
+
+
+def test_a_pleural_space_full_of_blood_is_never_said_to_hold_no_fluid() -> None:
+    _, found = with_fluid("left", 50.0, 58.0, "unenhanced")
+    organ = found.organs["effusion_left"]
+    assert organ.presence == "indeterminate"
+    assert "blood" in (organ.reason or "")
+    assert found.organs["effusion_right"].presence == "absent"

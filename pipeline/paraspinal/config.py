@@ -237,6 +237,9 @@ class AnatomyConfig(_Section):
     effusion_hu: tuple[float, float] = setting(
         (-15.0, 36.0), "smoothed HU of pleural fluid: transudate to bloody exudate, with streaks and cupping"
     )
+    solid_gutter_ml: float = setting(
+        8.0, "so much dense tissue in the dependent pleural space leaves open whether it is blood", gt=0
+    )
     effusion_band_hu: float = setting(14.0, "one fluid's smoothed HU stays this close to its median", gt=0)
     effusion_opening_mm: float = setting(
         5.0, "thinner layers of fluid are not looked for, half thickness", gt=0

@@ -23,8 +23,8 @@ DEFAULTS = DifferentialConfig()
 NOTHING_SEARCHED = MassSearch(masses=(), explained_away=(), coverage=())
 
 _LATER = {
-    "lymphadenopathy": "this version does not search for lymph nodes",
-    "other_emh_site": "this version does not search kidneys, pericardium, pleura and the presacral space",
+    "lymphadenopathy": "nodes are not told from vessels and bowel in this version",
+    "other_emh_site": "searched beside the spine only, not in kidneys, pericardium, pleura and the presacral space",
 }
 
 

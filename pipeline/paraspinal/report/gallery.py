@@ -14,6 +14,7 @@ from paraspinal.report.bone_picture import render_facing_wall
 from paraspinal.report.cortex_chart import cortex_chart_legend, render_cortex_chart
 from paraspinal.report.levels import level_span
 from paraspinal.report.numbers import counted, number_text
+from paraspinal.report.organ_picture import organ_legend, render_organs
 from paraspinal.report.pictures import (
     BODY_DEPTH_MM,
     OVERVIEW_SLAB_MM,
@@ -88,6 +89,20 @@ def cortex_picture(analysis: AnalysisLike) -> Picture | None:
         alt="Mean HU profile across the cortex of the ribs with the fitted model; beside it the peak HU and"
         " the cortical mass of every vertebra.",
         caption=cortex_chart_legend(analysis.ribs, analysis.result.measurements),
+    )
+
+
+def organ_picture(analysis: AnalysisLike) -> Picture | None:
+    """Return liver and spleen as outlined, with their measurements, where either was found."""
+    if analysis.anatomy is None:
+        return None
+    image = render_organs(analysis.volume, analysis.anatomy, analysis.result.measurements)
+    if image is None:
+        return None
+    return _picture(
+        image,
+        alt="Coronal cut with the outlines of spleen and liver; beside it their volumes, lengths and densities.",
+        caption=organ_legend(analysis.anatomy),
     )
 
 

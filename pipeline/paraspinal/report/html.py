@@ -83,6 +83,7 @@ def _context(analysis: AnalysisLike) -> dict[str, Any]:
         "overview": gallery.overview_pictures(analysis),
         "spine_picture": gallery.spine_picture(analysis),
         "cortex_picture": gallery.cortex_picture(analysis),
+        "organ_picture": gallery.organ_picture(analysis),
         "has_anatomy": analysis.anatomy is not None,
         "legend": [_swatch(mass, result) for mass in result.masses],
         "masses": [_mass_section(analysis, mass) for mass in result.masses],

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from paraspinal.phantom import Foci, PhantomSpec, Wish, random_spec
+from paraspinal.validation.draw_company import draw_company
 
 _SLICES_MM = (1.0, 1.25, 1.5, 2.0, 2.5)
 _LESION_HU = -30.0
@@ -26,7 +27,7 @@ def draw_patient(seed: int) -> PhantomSpec:
         cut_field=False,
     )
     spec = replace(random_spec(seed, wish), kvp=120)
-    return _ribs(_bone(_spleen(spec, rng), rng), seed)
+    return draw_company(_ribs(_bone(_spleen(spec, rng), rng), seed), np.random.default_rng([seed, 23]))
 
 
 def _spleen(spec: PhantomSpec, rng: np.random.Generator) -> PhantomSpec:

@@ -85,6 +85,36 @@ def find_effusions(
     return found
 
 
+def solid_in_gutter(
+    hu: Float32Volume,
+    masks: Mapping[str, BoolArray],
+    above_dome: BoolArray,
+    trace: CanalTrace,
+    grid: Geometry,
+    side: Side,
+    *,
+    config: AnatomyConfig,
+) -> float:
+    """Return how much (mL) tissue too dense for fluid lies where fluid would: blood, airless lung or a mass.
+
+    Parameters
+    ----------
+    hu : ndarray, [z, y, x]
+        HU on the working grid.
+    above_dome : ndarray of bool, [z, y, x]
+        What lies above the diaphragm.
+    """
+    scene = _scene(hu, masks, trace, grid, config=config)
+    sign = 1.0 if side == "left" else -1.0
+    place = (
+        scene.cage & (sign * scene.lateral > 0) & ~_mediastinum(scene, sign) & scene.coarse.most(above_dome)
+    )
+    dense = scene.valid & place & (scene.smooth >= config.effusion_hu[1]) & ~scene.lungs
+    dense &= scene.front < config.gutter_front_mm
+    thick = opened(dense, config.effusion_opening_mm, scene.coarse.geometry.spacing_mm)
+    return float(thick.sum()) * scene.coarse.geometry.voxel_ml
+
+
 def _place(
     trace: CanalTrace, geometry: Geometry, step: float
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

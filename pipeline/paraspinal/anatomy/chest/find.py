@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from paraspinal.anatomy.chest.diaphragm import find_diaphragm
-from paraspinal.anatomy.chest.effusion import find_effusions
+from paraspinal.anatomy.chest.diaphragm import Domes, find_diaphragm
+from paraspinal.anatomy.chest.effusion import SIDES, find_effusions, solid_in_gutter
 from paraspinal.anatomy.chest.mediastinum import heart_region, prevertebral_region
 from paraspinal.anatomy.grid import Float32Volume
 from paraspinal.anatomy.spine.canal import CanalTrace
@@ -15,6 +15,9 @@ from paraspinal.anatomy.spine.coordinates import SpineCoordinates
 from paraspinal.anatomy.types import Organ
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import BoolArray, Geometry
+
+
+_UNDER_DOME_MM = 8.0
 
 
 def find_chest(
@@ -66,6 +69,7 @@ def find_chest(
             "indeterminate", 0.3, reason="its lower border, the diaphragm, is not in view"
         )
     else:
+        organs |= _doubted(hu, seen, organs, domes, trace, grid, config=config)
         masks["diaphragm"] = domes.mask
         organs["diaphragm"] = Organ(
             "present", 0.8, reason="domes only: its lowest parts lie on the chest wall"
@@ -86,6 +90,31 @@ def find_chest(
         masks["prevertebral"] = between
         organs["prevertebral"] = Organ("present", 0.8)
     return masks, organs
+
+
+def _doubted(
+    hu: Float32Volume,
+    seen: Mapping[str, BoolArray],
+    organs: Mapping[str, Organ],
+    domes: Domes,
+    trace: CanalTrace,
+    grid: Geometry,
+    *,
+    config: AnatomyConfig,
+) -> dict[str, Organ]:
+    """Return the effusions that were denied although tissue too dense for fluid lies where fluid would."""
+    # What lies under a dome that unseen fluid pushed up is thinner than the search's opening.
+    lower = domes.height[None] - _UNDER_DOME_MM / grid.spacing_mm[0]
+    above = np.asarray(np.arange(hu.shape[0])[:, None, None] > lower)
+    out = {}
+    for side in SIDES:
+        if organs[f"effusion_{side}"].presence != "absent":
+            continue
+        solid = solid_in_gutter(hu, seen, above, trace, grid, side, config=config)
+        if solid >= config.solid_gutter_ml:
+            reason = f"{solid:.0f} mL of tissue too dense for fluid: blood, airless lung or a mass"
+            out[f"effusion_{side}"] = Organ("indeterminate", 0.4, reason=reason)
+    return out
 
 
 def _airway(mask: BoolArray, carina_z: float | None) -> Organ:
