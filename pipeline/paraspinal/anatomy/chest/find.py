@@ -16,7 +16,6 @@ from paraspinal.anatomy.types import Organ
 from paraspinal.config import AnatomyConfig
 from paraspinal.volume import BoolArray, Geometry
 
-
 _UNDER_DOME_MM = 8.0
 
 
