@@ -167,7 +167,7 @@ def _one(has: dict[str, str], inside: dict[str, str], rng: np.random.Generator) 
         edge_width_mm=round(float(rng.uniform(5, 8)), 1) if has["margin"] == "ill" else 0.0,
         overlap_mm=4.0,
         low_density=Foci(4, focus, -36.0) if inside["low_density_foci"] == "present" else None,
-        fat=Foci(2, round(0.3 * across, 1), 0.0) if inside["fat"] == "present" else None,
+        fat=Foci(3, round(0.36 * across, 1), 0.0) if inside["fat"] == "present" else None,
         calcification=Foci(3, 4.0, 500.0) if inside["calcification"] == "present" else None,
         rim_hu=80.0 if inside.get("rim_enhancement") == "present" else None,
     )
