@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from measure_scene import Scene, correlated_noise, quality_of, vertebral_cylinder
+from paraspinal.anatomy import Anatomy, segment_anatomy
 from paraspinal.config import MeasureConfig
 from paraspinal.differential import patient_findings
+from paraspinal.loading import load_series
 from paraspinal.measure import measure_vertebrae
 from paraspinal.measure.band_noise import band_pass, noise_beside
+from paraspinal.phantom.hybrid.marrow import insert_trabeculae
 from paraspinal.phantom.trabeculae import HAEMANGIOMA, TrabecularSpec, trabecular_tile, voxel_tile
+from paraspinal.quality import assess_quality
 from paraspinal.quality.resolution import edge_response
+from paraspinal.quality.types import ScanQuality
 from paraspinal.result import Measurements
 from paraspinal.validation.draw_trabeculae import draw_trabeculae
 from paraspinal.validation.trabeculae import area_under_curve, scanner_quality, trabecular_table
@@ -199,3 +205,40 @@ def test_the_table_counts_doubt_as_neither_found_nor_false() -> None:
 def test_cases_are_the_same_for_the_same_seed() -> None:
     assert draw_trabeculae(7, 3) == draw_trabeculae(7, 3)
     assert draw_trabeculae(7, 3) != draw_trabeculae(7, 4)
+
+
+# ---- real scans ----------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _chest(folder: Path) -> tuple[CTVolume, Anatomy, ScanQuality]:
+    volume = load_series(folder / "ct" / "lidc-0314.zip").volume
+    return volume, segment_anatomy(volume), assess_quality(volume)
+
+
+@pytest.mark.realdata
+def test_a_real_chest_is_not_coarse_and_noise_leaves_it(real_data: Path) -> None:
+    volume, anatomy, quality = _chest(real_data)
+    plain = measure_vertebrae(volume, anatomy, quality, config=CONFIG)
+    assert _state(*plain.values())[0] == "absent"
+    rng = np.random.default_rng(4)
+    hu = np.rint(volume.hu + 10.0 * rng.standard_normal(volume.hu.shape, dtype=np.float32)).astype(np.int16)
+    noisy = measure_vertebrae(replace(volume, hu=hu), anatomy, quality, config=CONFIG)
+    read = {k: m["coarsening_index"].value for k, m in plain.items() if m["coarsening_index"].value}
+    assert len(read) >= 6
+    for level, value in read.items():
+        assert noisy[level]["coarsening_index"].value == pytest.approx(value, rel=0.1)
+
+
+@pytest.mark.realdata
+def test_coarse_bone_put_into_a_real_chest_is_found_where_it_is(real_data: Path) -> None:
+    volume, anatomy, quality = _chest(real_data)
+    levels = ("T6", "T8", "T10", "T12")
+    made = insert_trabeculae(volume, anatomy, quality, levels, coarse(3.0), seed=1)
+    read = measure_vertebrae(made, anatomy, quality, config=CONFIG)
+    index = {k: m["coarsening_index"].value for k, m in read.items() if m["coarsening_index"].value}
+    assert min(index[level] for level in levels) > 1.1
+    assert max(value for level, value in index.items() if level not in levels) < 0.95
+    osteoporotic = insert_trabeculae(volume, anatomy, quality, levels, THIN, seed=1)
+    read = measure_vertebrae(osteoporotic, anatomy, quality, config=CONFIG)
+    assert max(read[level]["coarsening_index"].value or 0.0 for level in levels) < 0.85

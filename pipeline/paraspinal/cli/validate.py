@@ -19,7 +19,7 @@ def validate_command(
         str,
         typer.Argument(
             metavar="SUITE",
-            help="phantom, hybrid, bone, bilateral, patient, differential or untouched.",
+            help="phantom, hybrid, bone, bilateral, patient, differential, trabeculae or untouched.",
             show_default=True,
         ),
     ] = "phantom",
@@ -60,6 +60,7 @@ def validate_command(
     bilateral: there, masses on both sides of four vertebrae that leave bone alone.
     patient: random synthetic bodies with signs of marrow, spleen, liver, blood and fluid, against their truth.
     differential: synthetic patients of every entity, drawn from the model, from DICOM to differential.
+    trabeculae: vertebrae with healthy, osteoporotic and coarse bone, and haemangiomas.
     untouched: those series as they are, where every candidate is one too many.
 
     Cases that FOLDER holds already are not run again, so an interrupted run goes on where it stopped.

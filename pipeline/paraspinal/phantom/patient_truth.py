@@ -33,7 +33,7 @@ def patient_truth(
         | _densities(spec, organs)
         | company_measurements(spec, organs)
         | rib_measurements(spec),
-        "vertebrae": {level: _vertebra(spec) for level in levels},
+        "vertebrae": {level: _vertebra(spec) for level in levels if level not in spec.bone.haemangiomas},
         "findings": _company(spec, organs)
         | company_findings(spec, organs)
         | _bone(spec)

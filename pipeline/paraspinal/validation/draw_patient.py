@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from paraspinal.phantom import Foci, PhantomSpec, Wish, random_spec
+from paraspinal.phantom.trabeculae import TrabecularSpec
 from paraspinal.validation.draw_company import draw_company
 
 _SLICES_MM = (1.0, 1.25, 1.5, 2.0, 2.5)
@@ -53,8 +54,12 @@ def _ribs(spec: PhantomSpec, seed: int) -> PhantomSpec:
 
 
 def _bone(spec: PhantomSpec, rng: np.random.Generator) -> PhantomSpec:
-    """A third of the bodies has coarse trabeculae."""
+    """A third of the bodies has coarse trabeculae, half of these as a foam, half as columns."""
     draw, spacing = rng.uniform(), float(rng.uniform(2.0, 4.0))
     if draw > 1.0 / 3.0:
         return spec
+    if draw < 1.0 / 6.0:
+        mean = float(np.clip(spec.bone.trabecular_hu, 110.0, 210.0))
+        foam = TrabecularSpec(round(spacing, 2), mean, 45.0, missing_across=0.3, seed=spec.seed)
+        return replace(spec, bone=replace(spec.bone, trabecular_hu=mean, trabeculae=foam))
     return replace(spec, bone=replace(spec.bone, strut_spacing_mm=round(spacing, 2)))
