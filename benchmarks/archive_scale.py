@@ -94,7 +94,8 @@ def index(files: int) -> None:
         print(
             f"index of {read} files, {done.counts['series']} series: {read / seconds[0]:.0f} files/s"
             f" ({seconds[0] / floor:.1f} x reading all bytes); again {seconds[1]:.2f} s,"
-            f" {seconds[0] / seconds[1]:.0f} x faster; catalogue {size / files:.0f} bytes a file; peak {peak_mib():.0f} MiB"
+            f" {seconds[0] / seconds[1]:.0f} x faster; catalogue {size / files:.0f} bytes a file;"
+            f" peak {peak_mib():.0f} MiB"
         )
 
 
@@ -175,7 +176,8 @@ def gather(cases: int, result: Path) -> None:
         query = time.perf_counter() - begin
         print(
             f"collect of {cases} results of {result.stat().st_size // 1024} KiB: {seconds:.1f} s,"
-            f" peak {peak_mib():.0f} MiB (parent), {json.dumps(done.rows)}, Parquet {size / 2**20:.0f} MiB; query {query:.2f} s ({rows} rows)"
+            f" peak {peak_mib():.0f} MiB (parent), {json.dumps(done.rows)},"
+            f" Parquet {size / 2**20:.0f} MiB; query {query:.2f} s ({rows} rows)"
         )
 
 

@@ -132,23 +132,28 @@ def _tables(
 def tables_of(lines: Sequence[CaseRow], root: Path) -> tuple[Tables, int]:
     """Return the tables of some cases, and how many of their results cannot be read."""
     layout = Layout(root)
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    rows: dict[str, list[flatten.Cells]] = {name: [] for name in TABLES}
     missing = 0
     for line in lines:
         result = _result(layout.case(line.id)) if line.status == "done" else None
         missing += line.status == "done" and result is None
-        rows["cases"].append(flatten.case_row(line, result))
+        rows["cases"].append(_cells("cases", flatten.case_row(line, result)))
         if result is not None:
-            rows["masses"] += flatten.mass_rows(line.id, result)
+            rows["masses"] += (_cells("masses", row) for row in flatten.mass_rows(line.id, result))
             rows["measurements"] += flatten.measurement_rows(line.id, result)
             rows["findings"] += flatten.finding_rows(line.id, result)
     return {name: _table(name, own) for name, own in rows.items()}, missing
 
 
-def _table(name: str, rows: Sequence[dict[str, Any]]) -> pa.Table:
+def _cells(name: str, row: flatten.Row) -> flatten.Cells:
+    return tuple(row.get(c.name) for c in TABLES[name])
+
+
+def _table(name: str, rows: Sequence[flatten.Cells]) -> pa.Table:
     """Return rows as a table with every declared column, the one it is partitioned by included."""
-    columns = {c.name: pa.array([row.get(c.name) for row in rows], c.type) for c in TABLES[name]}
-    return pa.table(columns)
+    columns = list(zip(*rows, strict=True)) or [()] * len(TABLES[name])
+    arrays = [pa.array(values, c.type) for values, c in zip(columns, TABLES[name], strict=True)]
+    return pa.table(arrays, names=[c.name for c in TABLES[name]])
 
 
 def _result(folder: Path) -> dict[str, Any] | None:

@@ -29,7 +29,9 @@ def run_job(job: Job, limits: Limits, *, cores: tuple[int, ...] = (), worker: st
     """Do a job in a process of its own and return what became of it; nothing that the case does ends the caller."""
     begin = time.monotonic()
     here, there = multiprocessing.Pipe(duplex=True)
-    process = _context(job.task.partition(":")[0]).Process(target=do_case, args=(there, job, limits, cores), daemon=True)
+    process = _context(job.task.partition(":")[0]).Process(
+        target=do_case, args=(there, job, limits, cores), daemon=True
+    )
     process.start()
     there.close()
     watch = _Watch(process, limits)
