@@ -10,7 +10,7 @@ from paraspinal.result import ENTITIES
 
 Row = dict[str, Any]
 Cells = tuple[Any, ...]
-"""One row in the order of the declared columns: there are hundreds a case, and a dict for each takes twice the time."""
+"""One row in the order of the declared columns: there are hundreds a case, and a dict for each takes longer."""
 _FACTS = ("modality", "region", "date", "slices", "thickness_mm", "kvp", "kernel", "verdict", "outcome")
 
 
