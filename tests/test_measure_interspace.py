@@ -10,6 +10,7 @@ import pytest
 from anatomy_case import anatomy, phantom
 from paraspinal.config import load_config
 from paraspinal.differential.derive_mass import mass_findings
+from paraspinal.measure.endplate import read_end_plates
 from paraspinal.measure.endplate_loss import Interspaces
 from paraspinal.measure.interspace import Interspace, read_interspaces
 from paraspinal.measure.wall import read_walls
@@ -103,6 +104,15 @@ def test_healthy_interspaces_of_a_body_keep_their_end_plates() -> None:
     known = Interspaces(each, frozenset(range(len(each))), np.zeros(0))
     assert len(each) >= 3
     assert all((known.loss(k) or 0.0) <= 0.1 for k in range(len(each)))
+
+
+def test_no_vertebra_of_a_healthy_body_is_depressed() -> None:
+    volume = phantom("healthy").volume
+    plates = read_end_plates(volume, anatomy("healthy"), read_walls(volume, anatomy("healthy")))
+    read = [plate for body in plates.values() for plate in body.read]
+    assert len(read) >= 4
+    assert max(plate.step_mm for plate in read) < 1.2
+    assert max(plate.depression_mm for plate in read) < 2.0
 
 
 @cache

@@ -9,6 +9,7 @@ import pytest
 from scipy import ndimage
 
 from paraspinal.phantom import Foci, MassSpec, make_phantom
+from paraspinal.phantom.patient import PatientSpec
 from paraspinal.phantom.presets import COARSE_BONE
 from phantom_case import around, fast_preset, one_mass, voxels
 
@@ -155,3 +156,25 @@ def test_coarse_trabeculae_are_resolved_vertical_columns():
 
     # 2 mm along the column a strut goes on; 1.6 mm across it, it has ended.
     assert correlation(coarse, 0, 2) > correlation(coarse, 2, 2) + 0.2
+
+
+@pytest.mark.parametrize("area", [75.0, 95.0])
+def test_a_tongue_runs_into_the_canal_and_leaves_bone_whole(area):
+    grid = {"shape": (32, 160, 160), "spacing_mm": (1.5, 0.9, 0.9)}
+    masses = (MassSpec("left", "T9", (14.0, 13.0, 16.0), bone="canal", canal_mm2=area),)
+    phantom = make_phantom(around("T9", masses=masses, **grid))
+    plain = make_phantom(around("T9", **grid))
+    assert phantom.truth["masses"][0]["canal_extension_mm2"] == pytest.approx(area, rel=0.35)
+    mass = phantom.masses.data == 1
+    assert (mass & voxels(plain, "canal")).any()
+    assert not (mass & voxels(plain, "vertebrae_T9")).any()
+
+
+def test_what_surrounds_the_dural_sac_is_fat_unless_the_patient_is_lean():
+    middle = {
+        share: make_phantom(around("T9", patient=PatientSpec(epidural_fat=share))).volume.hu
+        for share in (1.0, 0.0)
+    }
+    labels = make_phantom(around("T9"))
+    foramen = voxels(labels, "foramen")
+    assert np.median(middle[1.0][foramen]) < np.median(middle[0.0][foramen]) - 30.0

@@ -12,6 +12,8 @@ from paraspinal.masses.types import Mass
 from paraspinal.measure.erosion import CleanWalls, Defect, Judged, clean_walls, judge_erosion
 from paraspinal.measure.gates import why_not
 from paraspinal.measure.lost_cortex import ALIKE_RAYS
+from paraspinal.measure.sclerotic_rim import KEY as RIM
+from paraspinal.measure.sclerotic_rim import measure_sclerotic_rim
 from paraspinal.measure.view import MassView
 from paraspinal.measure.wall import rays_at, read_walls
 from paraspinal.quality.types import ScanQuality
@@ -24,6 +26,7 @@ _KEPT = "bone_defect_cortex_kept_probability"
 _BARE, _BREAK = "bone_interface_without_cortex_fraction", "breakthrough_fraction"
 _LEAST_SHELL = 18  # rays: a third of what a small mass faces
 _LEAST_SIDES = 6
+_SOFT_HU = 50.0
 _METHOD = "type A: spread of single rays of clean walls against their reference"
 _UNKNOWN_KIND = "a hollow whose floor cannot be told to have a cortex or none"
 
@@ -61,13 +64,15 @@ def measure_bone_defect(
     core = view.deeper_than(config.core_depth_mm)
     values = view.hu[core if core.any() else view.mask]
     facing = rays_at(walls.walls, mass.region, volume.geometry, within_mm=config.bone_contact_mm)
-    judged = judge_erosion(walls, facing, mass_hu=float(np.median(values)))
+    mass_hu = float(np.median(values))
+    judged = judge_erosion(walls, facing, mass_hu=mass_hu)
     if judged is None:
         return _neither("too few vertebrae face no mass: what is normal in this patient is not known")
     if not judged.judged:
         why = [f"{label}: {reason}" for label, reason in judged.skipped.items()]
         return _neither("; ".join(why) or "the mass lies against the side of no vertebral body")
-    return _depths(judged) | _lost(judged, walls)
+    rim = {RIM: measure_sclerotic_rim(judged, walls, outside_hu=max(_SOFT_HU, mass_hu))}
+    return _depths(judged) | _lost(judged, walls) | rim
 
 
 def _lost(judged: Judged, walls: CleanWalls) -> Measurements:
@@ -172,5 +177,5 @@ def _not_judged(judged: Judged) -> str | None:
 
 
 def _neither(reason: str) -> Measurements:
-    units = {_LYTIC: "mm", _SMOOTH: "mm", _AREA: "mm2", _KEPT: "1", _BARE: "1", _BREAK: "1"}
+    units = {_LYTIC: "mm", _SMOOTH: "mm", _AREA: "mm2", _KEPT: "1", _BARE: "1", _BREAK: "1", RIM: "[hnsf'U]"}
     return {key: Measurement.missing(unit, reason) for key, unit in units.items()}

@@ -150,6 +150,12 @@ def _mouth(level: Level) -> BoolArray:
     return np.asarray((beside > 0.0) & (beside <= _MOUTH_MM) & (np.abs(AHEAD_MM)[:, None] <= 7.0))
 
 
+def _way(level: Level) -> BoolArray:
+    """Return the places [ahead, out] between the foramen and where a mass's outline may end before it."""
+    beside = OUT_MM[None, :] - level.canal.half_mm - BESIDE_MM
+    return np.asarray((beside > 0.0) & (beside <= _REACH_MM + _TOUCH_MM) & (np.abs(AHEAD_MM)[:, None] <= 7.0))
+
+
 def _area(
     epidural: Epidural,
     level: Level,
@@ -178,7 +184,7 @@ def _area(
     found = evidence(hu, usual, in_canal(level.canal), mass_hu=mass_hu, noise_hu=noise_hu) > 0.0
     if away is not None:
         found |= (_from(away, side) <= 0.0) & np.isfinite(hu)
-    found = connected(found & part, seed)
+    found = connected(found & (part | _way(level)), seed) & part
     areas = found.sum(axis=(1, 2)) * CELL_MM**2
     return float(ndimage.uniform_filter1d(areas.astype(float), _ALONG, mode="nearest").max()), usual.nearest
 

@@ -27,8 +27,12 @@ from paraspinal.volume import BoolArray, CTVolume
 DEPRESSION, STEP, HEIGHT = "endplate_depression_mm", "endplate_step_mm", "height_ratio"
 
 RINGS = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])  # of the body's radius
-_CENTRE, _INNER, _BETWEEN, _RIM = RINGS < 0.25, RINGS < 0.51, np.abs(RINGS - 0.6) < 0.05, RINGS > 0.65
-_PARABOLA = 2.6  # depth of a smooth hollow's middle against that at 0.6 of the radius, both under the rim
+_INNER, _OUTER, _RIM = RINGS < 0.51, RINGS > 0.25, RINGS > 0.65
+_STEP_FORM = np.array(
+    [1.0, 1.0, 1.0, 0.75, 0.25, 0.0, 0.0, 0.0, 0.0]
+)  # a middle third that is sunk, as lines blur it
+_FORMS = np.stack([0.75**2 - RINGS**2, _STEP_FORM], axis=1)
+_WEIGHTS = np.sqrt(RINGS + 0.05)  # as the area that a ring stands for
 _FRONT, _BACK = np.abs(np.angle(np.exp(1j * AROUND))) <= 0.7, np.abs(np.angle(np.exp(1j * AROUND))) >= 2.44
 _DISC_MM, _TILT_MM = (
     9.0,
@@ -40,7 +44,7 @@ _PLATE_HU = 350.0  # above the body's own density no plate counts for more
 _LEAST_STEP_HU = 40.0
 _LEAST_SHARE = 0.7  # of a plate's places must be read
 _OUTLIER_MM = 1.5
-_LEAST_SD_MM = 0.3
+_LEAST_SD_MM, _STEP_SD_MM = 0.3, 0.5  # the latter from synthetic plates of known form
 _UNEVEN_MM = 0.7  # the rim of no plate is: what was met is something else
 _SUNK_MM = 7.0  # plates deeper than most of the plate by more are none
 _NEIGHBOURS = 2
@@ -69,9 +73,9 @@ class Plate:
 
     @property
     def step_mm(self) -> float:
-        """Return how much deeper the middle lies than a smooth hollow between rim and middle would make it."""
-        middle, between = (float(np.nanmean(self.depth_mm[part])) for part in (_CENTRE, _BETWEEN))
-        return middle - _PARABOLA * max(between, 0.0)
+        """Return how much deeper the middle lies than a smooth hollow: by rings, a parabola and a step are fitted."""
+        rings = np.nanmean(self.depth_mm, axis=1)
+        return float(np.linalg.lstsq(_FORMS * _WEIGHTS[:, None], rings * _WEIGHTS, rcond=None)[0][1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,11 @@ def measure_end_plates(
         reason = refusal or ""
         units = {DEPRESSION: "mm", STEP: "mm", HEIGHT: "1"}
         return {key: Measurement.missing(unit, reason) for key, unit in units.items()}
-    return {DEPRESSION: _depression(own), STEP: _step(own), HEIGHT: _height(plates, label, slice_mm=slice_mm)}
+    return {
+        DEPRESSION: _depression(own),
+        STEP: _step(own, slice_mm=slice_mm),
+        HEIGHT: _height(plates, label, slice_mm=slice_mm),
+    }
 
 
 def _depression(own: BodyPlates) -> Measurement:
@@ -149,18 +157,22 @@ def _depression(own: BodyPlates) -> Measurement:
     )
 
 
-def _step(own: BodyPlates) -> Measurement:
+def _step(own: BodyPlates, *, slice_mm: float) -> Measurement:
     if len(own.read) < 2:
         return Measurement.missing("mm", "one end plate only could be read")
     step = min(plate.step_mm for plate in own.read)
-    spread = max(_LEAST_SD_MM, *(plate.spread_mm for plate in own.read))
+    spread = max(_STEP_SD_MM, _SLICE_SHARE * slice_mm, *(plate.spread_mm for plate in own.read))
     limit = _LIMIT_SDS * spread
     if step <= limit:
         return Measurement.below(
             "mm", "the middle of both end plates lies no deeper than a smooth hollow", limit=limit
         )
     return Measurement.measured(
-        step, "mm", type_a=spread, method="type A: unevenness of the plates' rims", detection_limit=limit
+        step,
+        "mm",
+        type_a=spread,
+        method="type A: unevenness of the plates' rims, a third of a slice",
+        detection_limit=limit,
     )
 
 
@@ -195,7 +207,7 @@ def _plates(gap: Gap, hu: Grid) -> tuple[Plate | None, Plate | None]:
     middle = _disc_middle(hu, x, y)
     if middle is None:
         return None, None
-    found = []
+    found: list[Plate | None] = []
     for towards, core_hu in ((1, gap.upper.core_hu), (-1, gap.lower.core_hu)):
         position = _position(hu, middle, core_hu, towards)
         fitted = _plane(x, y, position, of=_RIM) if np.isfinite(position).mean() >= _LEAST_SHARE else None
@@ -234,7 +246,7 @@ def _disc_middle(
     """Return the disc's middle (mm along the spine) at each place: a plane through the darkest places."""
     close = np.abs(ALONG_MM) <= _TILT_MM
     darkest = ALONG_MM[np.where(close, ndimage.uniform_filter1d(hu, 3, axis=-1), np.inf).argmin(axis=-1)]
-    fitted = _plane(x, y, darkest, of=np.ones(len(RINGS), bool))
+    fitted = _plane(x, y, darkest, of=_OUTER)  # a sunken middle has no darkest place
     return None if fitted is None else np.clip(fitted[0], -_TILT_MM, _TILT_MM)
 
 

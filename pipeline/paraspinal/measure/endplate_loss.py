@@ -102,6 +102,9 @@ def measure_endplate_loss(
     limit = max(float(np.percentile(spaces.nulls, 95.0)), _LEAST_LIMIT) if known else _USUAL_LIMIT
     spread = float(spaces.nulls.std()) if known else _LEAST_LIMIT
     where = spaces.each[index].name
+    if share <= limit and len(told) < len(beside):
+        unread = ", ".join(spaces.each[k].name for k in sorted(beside - {k for _, k in told}))
+        return Measurement.missing("1", f"bone too little denser than the mass, or too few interspaces near {unread}")
     if share <= limit:
         return Measurement.below("1", f"no more than interspaces without a mass show, {where}", limit=limit)
     binomial = float(np.sqrt(share * (1.0 - share) * _ALIKE_COLUMNS / _COLUMNS))

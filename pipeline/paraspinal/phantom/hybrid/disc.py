@@ -20,6 +20,7 @@ Field = npt.NDArray[np.float32]
 
 _BACK_MM = 8.0  # from the canal's middle to the back of the body
 _LEAST_DEPTH_MM = 8.0
+_DISC_HALF_MM = 2.5  # the outlined bodies meet in the middle of their disc
 
 
 def dissolved_disc(
@@ -51,7 +52,7 @@ def dissolved_disc(
         )
     upper, lower = order[at], order[at + 1]
     middle = arc_length(anatomy, 0.5 * (upper.bottom_mm + lower.top_mm))
-    half = 0.5 * abs(upper.bottom_mm - lower.top_mm) + spec.dissolved_mm
+    half = 0.5 * abs(upper.bottom_mm - lower.top_mm) + _DISC_HALF_MM + spec.dissolved_mm
     out, ahead, s = site.centre_mm
     half_width, body_ahead = site.body_mm
     lateral = (site.out + np.float32(out)) / (spec.disc_share * half_width)
