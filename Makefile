@@ -49,6 +49,7 @@ docs: $(INSTALLED)
 
 validate: $(INSTALLED)
 	$(BIN)/paraspinal validate phantom --jobs 2 --write docs/validation.md
+	$(BIN)/paraspinal validate trabeculae --seed 1 -n 192 --jobs 2 --write docs/validation.md
 	$(BIN)/paraspinal validate patient --jobs 2 --write docs/validation.md
 	$(BIN)/paraspinal validate differential --jobs 2 --write docs/validation.md
 	@if [ -n "$$PARASPINAL_DATA" ]; then \
