@@ -26,7 +26,7 @@ from paraspinal.measure.wall import (
     read_walls,
 )
 from paraspinal.measure.wall_border import change_points
-from paraspinal.measure.wall_reference import reference_of
+from paraspinal.measure.wall_reference import WIDENED_FAR, reference_of
 from paraspinal.phantom import MassSpec, PhantomSpec, make_phantom
 from paraspinal.report.bone_picture import render_facing_wall
 from paraspinal.volume import BoolArray
@@ -220,12 +220,12 @@ def test_few_clean_sides_make_the_limit_wider() -> None:
     assert many.limit_mm == pytest.approx(1.5, abs=0.1)
 
 
-def test_references_that_are_all_far_away_are_three_times_as_unsure() -> None:
+def test_references_that_are_all_far_away_are_less_sure() -> None:
     walls = _spine()
     levels = ("T6", "T7", "T8", "T9", "T10")
     facing = _facing(levels, 80.0, -80.0)
     reference = reference_of(walls[4], walls, clean_walls(walls, facing).clean, hidden=facing["T8"])
-    assert reference.widening[facing["T8"]] == pytest.approx(3.0)
+    assert reference.widening[facing["T8"]] == pytest.approx(WIDENED_FAR)
 
 
 def _bare_share(walls: list[BodyWall], facing: Mapping[str, BoolArray]) -> float:

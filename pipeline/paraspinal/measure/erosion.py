@@ -56,9 +56,10 @@ class Defect:
 class Judged:
     """What was read of the walls that face one mass.
 
-    ``limit_mm`` is the depth that this patient's clean walls do not reach (95th percentile), ``spread_mm`` the SD
-    of their readings; ``judged`` and ``skipped`` name vertebrae, the latter with the reason. ``shells`` are the
-    readings of the cortex by vertebra, where it could be read.
+    ``limit_mm`` is the depth that this patient's clean walls do not reach (95 %), wider where references are few or
+    far, at the least sure of the walls; ``spread_mm`` the SD of their readings; ``judged`` and ``skipped`` name
+    vertebrae, the latter with the reason. ``shells`` are the readings of the cortex by vertebra, where it could be
+    read.
     """
 
     defects: tuple[Defect, ...]
@@ -209,7 +210,7 @@ def judge_erosion(known: CleanWalls, facing: Mapping[str, BoolArray], *, mass_hu
     """
     if known.nulls_mm.size < _LEAST_NULLS:
         return None
-    limit = known.limit_mm
+    limit, widest = known.limit_mm, 1.0
     defects: list[Defect] = []
     outside = max(_SOFT_HU, mass_hu)
     judged, skipped, shells = [], {}, {}
@@ -223,6 +224,7 @@ def judge_erosion(known: CleanWalls, facing: Mapping[str, BoolArray], *, mass_hu
             skipped[wall.label] = "no clean reference for its wall"
             continue
         judged.append(wall.label)
+        widest = max(widest, float(np.median(reference.widening[rays])))
         shell = read_shell(
             wall,
             rays,
@@ -240,7 +242,13 @@ def judge_erosion(known: CleanWalls, facing: Mapping[str, BoolArray], *, mass_hu
             kept = cortex_kept_probability(wall, known.clean[wall.label] & ~rays, border, part)
             defects.append(Defect(wall.label, (real or found).depth_mm, found.area_mm2, kept, part))
     return Judged(
-        tuple(defects), limit, known.spread_mm, tuple(judged), skipped, int(known.nulls_mm.size), shells
+        tuple(defects),
+        limit * widest,
+        known.spread_mm,
+        tuple(judged),
+        skipped,
+        int(known.nulls_mm.size),
+        shells,
     )
 
 

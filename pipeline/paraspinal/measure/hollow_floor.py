@@ -23,16 +23,17 @@ _LEAST_CLEAN = 30  # rays
 _LEAST_CORTEX_HU = 30.0  # mean over the shell's depth, above the bone behind it
 _LEAST_INNER = 4
 _ALIKE_RAYS = 4.0  # rays beside each other that share their noise
-_HALF = 0.5
+_KEPT_FROM = 0.33  # of the clean wall: floors without cortex read 0, with one 0.4 to 1.2 (engineering default)
 _VARIES = 0.2  # SD of a kept cortex against the clean wall's (engineering default)
 
 
 def cortex_kept_probability(
     wall: BodyWall, clean: BoolArray, border_mm: Grid, floor: BoolArray
 ) -> float | None:
-    """Return the probability that the floor of a hollow has a cortex, at least half of the clean wall's.
+    """Return the probability that the floor of a hollow has a cortex, at least a third of the clean wall's.
 
-    None where too little of the body is clean, or where its own cortex hardly stands out.
+    None where too little of the body is clean, where its own cortex hardly stands out, or where the floor lies at the
+    body's axis.
 
     Parameters
     ----------
@@ -52,16 +53,18 @@ def cortex_kept_probability(
         return None
     share = float(shell.mean() / own.mean())
     noise = float(own.std() / own.mean()) / math.sqrt(max(shell.size / _ALIKE_RAYS, 1.0))
-    return 0.5 * math.erfc((_HALF - share) / (math.hypot(noise, _VARIES) * math.sqrt(2.0)))
+    return 0.5 * math.erfc((_KEPT_FROM - share) / (math.hypot(noise, _VARIES) * math.sqrt(2.0)))
 
 
 def _shell_hu(wall: BodyWall, border_mm: Grid) -> npt.NDArray[np.floating]:
     """Return, ray by ray, how far (HU) the shell stands above the bone behind it."""
-    told = np.isfinite(border_mm)
+    # Rays begin 4 mm from the axis: of a floor as deep as that nothing is seen.
+    told = np.isfinite(border_mm) & (border_mm + _SHELL_MM[0] >= RADII_MM[0])
     if not told.any():
         return np.zeros(0)
     shell, behind = (_mean(wall.profiles[told], border_mm[told], reach) for reach in (_SHELL_MM, _BEHIND_MM))
-    return shell - behind
+    room = border_mm[told] + _BEHIND_MM[0] >= RADII_MM[0]
+    return np.asarray(shell - np.where(room, behind, wall.core_hu))
 
 
 def _mean(
