@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from paraspinal.phantom.company_truth import company_findings, company_measurements
+from paraspinal.phantom.end_plates import plate_truth
 from paraspinal.phantom.rib_truth import cortical_mass_hu_mm, rib_findings, rib_measurements
 from paraspinal.phantom.spec import PhantomSpec
+from paraspinal.phantom.spine import plan_spine
 
 _ENLARGED_SPLEEN_ML = 314.0  # upper limit of a normal spleen [PRASS]
 _EFFUSION_ML = 50.0  # from here on an effusion is to be found; thinner ones may go either way
@@ -28,16 +32,22 @@ def patient_truth(
     levels : sequence of str
         Vertebrae that the scan shows whole.
     """
+    plates = _plates(spec)
     return {
         "measurements": _volumes(organs)
         | _densities(spec, organs)
         | company_measurements(spec, organs)
         | rib_measurements(spec),
-        "vertebrae": {level: _vertebra(spec) for level in levels if level not in spec.bone.haemangiomas},
+        "vertebrae": {
+            level: _vertebra(spec) | plates.get(level, {})
+            for level in levels
+            if level not in spec.bone.haemangiomas
+        },
         "findings": _company(spec, organs)
         | company_findings(spec, organs)
         | _bone(spec)
-        | rib_findings(spec),
+        | rib_findings(spec)
+        | {"endplate_central_depression": spec.bone.endplates == "h_shaped"},
     }
 
 
@@ -61,6 +71,13 @@ def _densities(spec: PhantomSpec, organs: Mapping[str, Mapping[str, Any]]) -> di
         return {}
     known = {"liver_hu": ("liver", spec.organs.liver_hu), "aortic_lumen_hu": ("aorta", spec.organs.blood_hu)}
     return {key: hu for key, (name, hu) in known.items() if name in organs}
+
+
+def _plates(spec: PhantomSpec) -> dict[str, dict[str, float]]:
+    """Return heights and depressions by vertebra; both are ratios and depths that the body's size leaves alone."""
+    size = spec.size_factor or 1.0
+    spine = plan_spine(np.random.default_rng((spec.seed, 1)), size_factor=size, patient=spec.patient)
+    return plate_truth(spine.free, spec.bone)
 
 
 def _vertebra(spec: PhantomSpec) -> dict[str, float]:

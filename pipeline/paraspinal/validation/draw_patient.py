@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from paraspinal.phantom import Foci, PhantomSpec, Wish, random_spec
+from paraspinal.phantom.spec import EndPlates
 from paraspinal.phantom.trabeculae import TrabecularSpec
 from paraspinal.validation.draw_company import draw_company
 
@@ -28,7 +29,8 @@ def draw_patient(seed: int) -> PhantomSpec:
         cut_field=False,
     )
     spec = replace(random_spec(seed, wish), kvp=120)
-    return draw_company(_ribs(_bone(_spleen(spec, rng), rng), seed), np.random.default_rng([seed, 23]))
+    spec = _plates(_ribs(_bone(_spleen(spec, rng), rng), seed), seed)
+    return draw_company(spec, np.random.default_rng([seed, 23]))
 
 
 def _spleen(spec: PhantomSpec, rng: np.random.Generator) -> PhantomSpec:
@@ -38,6 +40,14 @@ def _spleen(spec: PhantomSpec, rng: np.random.Generator) -> PhantomSpec:
         return spec
     lesion = Foci(count=int(rng.integers(1, 3)), diameter_mm=round(diameter, 1), hu_delta=_LESION_HU)
     return replace(spec, organs=replace(spec.organs, spleen_lesion=lesion))
+
+
+def _plates(spec: PhantomSpec, seed: int) -> PhantomSpec:
+    """Half of the bodies have end plates that are sunk in their middle, hollow, or hold nodes."""
+    rng = np.random.default_rng([seed, 29])
+    kinds: tuple[EndPlates, ...] = ("normal", "normal", "normal", "h_shaped", "biconcave", "schmorl")
+    kind, depth = kinds[int(rng.integers(len(kinds)))], round(float(rng.uniform(3.0, 6.0)), 1)
+    return replace(spec, bone=replace(spec.bone, endplates=kind, endplate_mm=depth))
 
 
 def _ribs(spec: PhantomSpec, seed: int) -> PhantomSpec:
