@@ -12,6 +12,7 @@ from paraspinal.masses.types import Mass
 from paraspinal.measure.erosion import CleanWalls, Defect, Judged, clean_walls, judge_erosion
 from paraspinal.measure.gates import why_not
 from paraspinal.measure.lost_cortex import ALIKE_RAYS
+from paraspinal.measure.metal import metal_levels
 from paraspinal.measure.sclerotic_rim import KEY as RIM
 from paraspinal.measure.sclerotic_rim import measure_sclerotic_rim
 from paraspinal.measure.view import MassView
@@ -35,7 +36,8 @@ def survey_walls(
     volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, masses: Sequence[Mass]
 ) -> CleanWalls:
     """Return the walls of all vertebral bodies, thoracic and lumbar, as references of each other."""
-    walls = read_walls(volume, anatomy)
+    metal = metal_levels(volume, anatomy, quality)
+    walls = [wall for wall in read_walls(volume, anatomy) if wall.label not in metal]
     facing: dict[str, BoolArray] = {}
     for mass in masses:
         for label, rays in rays_at(walls, mass.region, volume.geometry, within_mm=_CLEAN_MM).items():

@@ -16,6 +16,7 @@ from paraspinal.measure.erosion import CleanWalls
 from paraspinal.measure.foramen import read_foramina
 from paraspinal.measure.foramen_widening import Foramina, clean_foramina
 from paraspinal.measure.interspace import read_interspaces
+from paraspinal.measure.metal import metal_levels
 from paraspinal.measure.rib import RibSurvey, survey_ribs
 from paraspinal.measure.rib_erosion import RibLosses, survey_rib_losses
 from paraspinal.quality.types import ScanQuality
@@ -42,14 +43,20 @@ def survey_bones(
     *,
     config: MeasureConfig | None = None,
 ) -> Bones:
-    """Read every vertebral body's wall, every foramen, interspace and rib; `masses` are all that were found."""
+    """Read every vertebral body's wall, every foramen, interspace and rib; `masses` are all that were found.
+
+    Vertebrae with metal are left out: they are no reference, and nothing is read of them.
+    """
+    metal = metal_levels(volume, anatomy, quality)
     walls = survey_walls(volume, anatomy, quality, masses)
+    foramina = [f for f in read_foramina(volume, anatomy) if f.label not in metal]
+    levels = [level for level in read_levels(volume, anatomy) if level.label not in metal]
     spaces = read_interspaces(volume, anatomy, walls.walls)
     return Bones(
         walls=walls,
-        foramina=clean_foramina(read_foramina(volume, anatomy), masses, volume.geometry),
+        foramina=clean_foramina(foramina, masses, volume.geometry),
         interspaces=clean_interspaces(spaces, masses, volume.geometry),
-        epidural=clean_levels(read_levels(volume, anatomy), masses, volume.geometry),
+        epidural=clean_levels(levels, masses, volume.geometry),
         ribs=survey_ribs(volume, anatomy, quality, config or MeasureConfig()),
         rib_losses=survey_rib_losses(volume, anatomy, masses) if masses else None,
     )

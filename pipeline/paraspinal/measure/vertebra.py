@@ -16,6 +16,8 @@ from paraspinal.measure.cortical_mass import cortical_masses
 from paraspinal.measure.endplate import measure_end_plates, read_end_plates
 from paraspinal.measure.erosion import CleanWalls
 from paraspinal.measure.interpolated import as_interpolated, touches
+from paraspinal.measure.metal import REASON as METAL
+from paraspinal.measure.metal import metal_levels
 from paraspinal.measure.trabecular_box import TrabecularBox, trabecular_box
 from paraspinal.measure.uncertainty import half_range, noise_of_mean
 from paraspinal.quality.types import ScanQuality
@@ -44,7 +46,8 @@ def measure_vertebrae(
     """
     plates = read_end_plates(volume, anatomy, walls.walls) if walls is not None else {}
     masses = cortical_masses(walls, volume, quality, config, cortex_hu=cortex_hu)
-    return {
+    metal = metal_levels(volume, anatomy, quality)
+    measured = {
         v.label: _one(volume, anatomy, quality, v, config)
         | measure_end_plates(plates, v.label, quality, config, slice_mm=volume.effective_slice_mm)
         | {
@@ -55,6 +58,12 @@ def measure_vertebrae(
         }
         for v in anatomy.vertebrae
     }
+    return {label: _hidden(own) if label in metal else own for label, own in measured.items()}
+
+
+def _hidden(measured: Measurements) -> Measurements:
+    """Return the same measurements as not assessed, because of metal."""
+    return {key: Measurement.missing(m.unit, METAL) for key, m in measured.items()}
 
 
 def _one(

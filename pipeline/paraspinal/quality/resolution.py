@@ -166,8 +166,9 @@ def _widths(profiles: _Array, t: _Array) -> _Edges:
     profiles, dark, bright = profiles[clean], dark[clean], bright[clean]
     t10 = first_crossing(profiles, t, dark + 0.1 * (bright - dark))
     t50 = first_crossing(profiles, t, dark + 0.5 * (bright - dark))
-    tails = [np.interp(_tail_places() + x, t, p) for p, x in zip(profiles, t50, strict=True)]
-    level = (np.reshape(tails, (len(profiles), -1)) - dark[:, None]) / (bright - dark)[:, None]
+    places = _tail_places()
+    tails = [np.interp(places + x, t, p) for p, x in zip(profiles, t50, strict=True)]
+    level = (np.reshape(tails, (len(profiles), len(places))) - dark[:, None]) / (bright - dark)[:, None]
     return _Edges(dark, (t10 - t50) / SD_10_TO_50, level)
 
 
