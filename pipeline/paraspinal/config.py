@@ -803,6 +803,13 @@ class MeasureConfig(_Section):
         15.0, "the score falls to 1/e at this distance from the fluid band", gt=0
     )
     bone_contact_mm: float = setting(3.0, "mass surface this close to a vertebra touches it", gt=0)
+    airway_near_mm: float = setting(10.0, "trachea this close to a mass lies beside it", gt=0)
+    airway_clean_mm: float = setting(
+        10.0, "clean trachea that is needed above and below a mass to tell a narrowed one", gt=0
+    )
+    airway_narrowed: float = setting(
+        0.35, "a lesser loss of the trachea's lumen is not told from its usual form", gt=0, lt=1
+    )
     erosion_max_slice_mm: float = setting(2.5, "cortex is not judged in thicker slices", gt=0)
     cortex_max_slice_mm: float = setting(2.5, "the cortex of ribs is not fitted in thicker slices", gt=0)
     cortex_max_fwhm_mm: float = setting(2.0, "nor at a broader in-plane edge response", gt=0)

@@ -63,6 +63,11 @@ GATES: Mapping[str, Gate] = {
         fwhm_known=True, noise="≥ 40 HU and 2 × noise across the border", also="as `edge_width_mm`"
     ),
     "midline_bridging_mm": Gate(also="a spine traced along the mass"),
+    "airway_distance_mm": Gate(also="trachea or main bronchi, followed past the place nearest to the mass"),
+    "airway_narrowing_fraction": Gate(
+        max_slice_mm="erosion_max_slice_mm",
+        also="trachea within 10 mm of the mass, and 10 mm of it that is clean above and below",
+    ),
     "bone_interface_mm2": Gate(also="a vertebra"),
     "lytic_depth_mm, scalloping_depth_mm, bone_defect_area_mm2, bone_defect_cortex_kept_probability": Gate(
         max_slice_mm="erosion_max_slice_mm",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MeasureConfig
 from paraspinal.masses.types import Mass
+from paraspinal.measure.airway_contact import measure_airway
 from paraspinal.measure.attenuation import measure_attenuation
 from paraspinal.measure.blood_pool import measure_aortic_lumen
 from paraspinal.measure.bone_defect import measure_bone_defect
@@ -90,6 +91,7 @@ def measure_mass(
             bones.rib_losses, mass, volume.geometry, quality, config, slice_mm=view.slice_mm
         ),
         "midline_bridging_mm": measure_bridging(volume, anatomy, view, mass, others),
+        **measure_airway(volume, anatomy, view, mesh, quality, config),
         **measure_ibsi(view, mesh, config),
     }
     if touches(volume, mass.region, volume.geometry):
