@@ -23,7 +23,9 @@ _LEAST_CLEAN = 30  # rays
 _LEAST_CORTEX_HU = 30.0  # mean over the shell's depth, above the bone behind it
 _LEAST_INNER = 4
 _ALIKE_RAYS = 4.0  # rays beside each other that share their noise
-_KEPT_FROM = 0.33  # of the clean wall: floors without cortex read 0, with one 0.4 to 1.2 (engineering default)
+_KEPT_FROM = (
+    0.33  # of the clean wall: floors without cortex read 0, with one 0.4 to 1.2 (engineering default)
+)
 _VARIES = 0.2  # SD of a kept cortex against the clean wall's (engineering default)
 
 
@@ -49,6 +51,8 @@ def cortex_kept_probability(
     # At its rim a hollow has the cortex of the wall around it.
     inner = core if np.count_nonzero(core) >= _LEAST_INNER else floor
     shell = _shell_hu(wall, np.where(inner, border_mm, np.nan))
+    if shell.size < _LEAST_INNER:
+        shell = _shell_hu(wall, np.where(floor, border_mm, np.nan))
     if shell.size == 0:
         return None
     share = float(shell.mean() / own.mean())
