@@ -32,7 +32,7 @@ def read_figures(values: npt.NDArray[np.float32]) -> dict[str, float]:
 
 def core_of(view: MassView, config: MeasureConfig) -> BoolArray | None:
     """Return the voxels deep enough to be free of partial volume; None when they are too few."""
-    core = view.deeper_than(config.core_depth_mm)
+    core = view.clear_of_border(config.core_depth_mm)
     return core if np.count_nonzero(core) * view.voxel_ml >= config.min_core_ml else None
 
 
@@ -47,7 +47,7 @@ def measure_attenuation(view: MassView, quality: ScanQuality, config: MeasureCon
     half = 0.5 * view.pixel_mm
     # In a small or ill-defined mass even the core holds partial volume; its deepest part tells how much.
     deepest = max(config.core_depth_mm + half, _DEEPEST_SHARE * float(view.depth_mm.max()))
-    moved = [view.deeper_than(depth) for depth in (config.core_depth_mm - half, deepest)]
+    moved = [view.clear_of_border(depth) for depth in (config.core_depth_mm - half, deepest)]
     shifted = [read_figures(view.hu[m]) for m in moved if m.any()]
     mean_u = noise_of_mean(figures["sd"], int(np.count_nonzero(core)), view.pixel_mm, quality)
     factors = (1.0, _MEDIAN_FACTOR, _SD_FACTOR, _TAIL_FACTOR, _TAIL_FACTOR)

@@ -184,7 +184,7 @@ def _height(volume_mm3: float, fwhm_mm: float, false_rate: float) -> float:
 
 def measure_foci(view: MassView, quality: ScanQuality, config: MeasureConfig) -> Measurements:
     """Return ``low_density_foci_{count,ml,mean_hu}`` of a mass."""
-    interior = view.deeper_than(config.foci_depth_mm)
+    interior = view.clear_of_border(config.foci_depth_mm)
     foci = find_foci(
         view.hu,
         interior,

@@ -12,6 +12,7 @@ from paraspinal.measure.attenuation import measure_attenuation
 from paraspinal.measure.blood_pool import measure_aortic_lumen
 from paraspinal.measure.bone_defect import measure_bone_defect
 from paraspinal.measure.bones import Bones, survey_bones
+from paraspinal.measure.border_depth import with_border
 from paraspinal.measure.bridging import measure_bridging
 from paraspinal.measure.canal_extension import measure_canal_extension
 from paraspinal.measure.contact import measure_contact
@@ -64,6 +65,7 @@ def measure_mass(
     """
     view = mass_view(volume, anatomy, mass, context_mm=config.context_mm)
     mesh = mesh_of(view.mask, view.spacing_mm)
+    view = with_border(view, mesh, config)
     aorta = measure_aortic_lumen(volume, anatomy, quality, config=config).value
     if bones is None:
         bones = survey_bones(volume, anatomy, quality, (mass, *others), config=config)

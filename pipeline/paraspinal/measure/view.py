@@ -24,6 +24,7 @@ class MassView:
     """A crop around a mass, native grid, [z, y, x].
 
     ``hu`` is float32; ``mask`` the mass; ``bone`` bone beside it (dense pieces inside the mass are not bone);
+    ``border`` what of the mass its border reaches, where that was read (`measure.border_depth`);
     ``cut_off`` tells that the mass reaches the end of the volume, so that sizes are lower bounds; ``slice_mm`` is the
     thickness over which a voxel averages along z.
     """
@@ -36,6 +37,7 @@ class MassView:
     cut_off: bool
     key_slice: int
     slice_mm: float
+    border: BoolArray | None = None
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -69,6 +71,11 @@ class MassView:
     def deeper_than(self, depth_mm: float) -> BoolArray:
         """Return the voxels at least `depth_mm` inside the border."""
         return np.asarray(self.depth_mm >= max(depth_mm, 1e-3))
+
+    def clear_of_border(self, depth_mm: float) -> BoolArray:
+        """Return the voxels at least `depth_mm` inside the border, and deeper than the border itself reaches."""
+        deep = self.deeper_than(depth_mm)
+        return deep if self.border is None else np.asarray(deep & ~self.border)
 
 
 def mass_view(volume: CTVolume, anatomy: Anatomy, mass: Mass, *, context_mm: float) -> MassView:
