@@ -13,6 +13,7 @@ from measure_scene import mass_of
 from paraspinal.config import load_config
 from paraspinal.differential.derive_mass import mass_findings
 from paraspinal.masses.types import Mass
+from paraspinal.measure import canal_extension
 from paraspinal.measure.canal_extension import clean_levels, measure_canal_extension
 from paraspinal.measure.epidural import Level, in_canal, inside, read_levels
 from paraspinal.measure.view import mass_view
@@ -78,6 +79,29 @@ def test_a_mass_as_dense_as_what_fills_a_foramen_without_fat_is_not_judged() -> 
     lean = made.volume.hu.copy()
     lean[(lean > -140) & (lean < 52)] = 52
     assert _read(replace(made, volume=replace(made.volume, hu=lean))).status == "not_assessed"
+
+
+@pytest.mark.parametrize(("unread", "status"), [("T8", "lower_bound"), ("T9", "not_assessed")])
+def test_a_reached_place_that_tells_nothing_is_not_passed_over(
+    unread: str, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = _made(replace(AT, bone="canal", canal_mm2=100.0))
+    whole = _read(made)
+    read_area = canal_extension._area
+
+    def blind(epidural, level, side, *args, away, **options):
+        # Only beside the mass: the references stay as they are.
+        hidden = away is not None and (level.label, side) == (unread, "left")
+        return None if hidden else read_area(epidural, level, side, *args, away=away, **options)
+
+    monkeypatch.setattr(canal_extension, "_area", blind)
+    found = _read(made)
+    assert (whole.status, whole.region) == ("measured", "below T9, left")
+    assert found.status == status
+    assert found.value == (whole.value if unread == "T8" else None)
+    assert f"below {unread}, left" in (found.reason or "")
+    told = {f.name: f.state for f in mass_findings(_mass(made), {"canal_extension_mm2": found})}
+    assert told["intraspinal_extension"] != "absent"
 
 
 def test_slices_that_are_too_thick_are_not_judged() -> None:

@@ -63,10 +63,12 @@ def test_a_bite_is_found_with_its_depth() -> None:
 
 def test_an_intact_rib_beside_a_mass_is_not_eroded() -> None:
     losses, masses = _read()
-    m = _depth(masses[INTACT], losses)
-    assert m.status == "below_detection_limit"
-    found = {f.name: f.state for f in mass_findings(masses[INTACT], {"rib_erosion_depth_mm": m})}
-    assert found["rib_erosion"] == "absent"
+    # These clean ribs vary so much that a loss worth a finding might stay unseen; calmer ones exclude it.
+    for nulls, state in ((losses.nulls_mm, "indeterminate"), (0.8 * losses.nulls_mm, "absent")):
+        m = _depth(masses[INTACT], replace(losses, nulls_mm=nulls))
+        assert m.status == "below_detection_limit"
+        found = {f.name: f.state for f in mass_findings(masses[INTACT], {"rib_erosion_depth_mm": m})}
+        assert found["rib_erosion"] == state
 
 
 def test_a_longer_rib_is_expansion_and_a_gap_denies_nothing() -> None:

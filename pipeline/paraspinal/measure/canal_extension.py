@@ -29,6 +29,7 @@ from paraspinal.measure.epidural import (
 )
 from paraspinal.measure.foramen import SIDES, Side
 from paraspinal.measure.gates import why_not
+from paraspinal.measure.null_limit import null_limit
 from paraspinal.measure.view import MassView
 from paraspinal.quality.types import ScanQuality
 from paraspinal.result import Measurement
@@ -36,6 +37,7 @@ from paraspinal.volume import BoolArray, Geometry, Region
 
 KEY = "canal_extension_mm2"
 _UNIT = "mm2"
+_UNREAD = "too little fat, and too few levels without a mass near, to tell a mass in"
 _REACH_MM = 6.0  # from the foramen's mouth to a mass that may run into it
 _CLEAN_MM = 10.0  # a side nearer to a mass is nobody's reference
 _TOUCH_MM = 2.5  # a mass's own outline errs so far
@@ -94,25 +96,32 @@ def measure_canal_extension(
                 unread.append(place)
             else:
                 read.append((found[0], place, level.label, found[1]))
-    if not read or (unread and not any(area > _LEAST_LIMIT_MM2 for area, *_ in read)):
-        why = (
-            "too little fat, and too few levels without a mass near, to tell a mass in"
-            if unread
-            else "the mass reaches"
-        )
-        return Measurement.missing(_UNIT, f"{why} {', '.join(unread) or 'no foramen that could be read'}")
+    gap = f"{_UNREAD} {', '.join(unread)}" if unread else None
+    if not read:
+        return Measurement.missing(_UNIT, gap or "the mass reaches no foramen that could be read")
     area, where, label, nearest = max(read)
     nulls = _nulls(epidural, mass_hu, noise, label, nearest)
     if nulls.size < _LEAST_NULLS:
-        return Measurement.missing(_UNIT, "too few foramina without a mass as reference")
-    limit = max(float(np.percentile(nulls, 95.0)), _LEAST_LIMIT_MM2)
+        return Measurement.missing(_UNIT, gap or "too few foramina without a mass as reference")
+    limit = max(null_limit(nulls, sites=len(read)), _LEAST_LIMIT_MM2)
+    return _judged(area, where, nulls, limit, gap=gap)
+
+
+def _judged(
+    area: float, where: str, nulls: npt.NDArray[np.float64], limit: float, *, gap: str | None
+) -> Measurement:
+    """Return the area against its limit; beside places that the mass reaches and that were not read, `gap`."""
     if area <= limit:
+        if gap is not None:
+            return Measurement.missing(_UNIT, gap, detection_limit=limit)
         return Measurement.below(_UNIT, f"no more than foramina without a mass show, {where}", limit=limit)
     return Measurement.measured(
         area,
         _UNIT,
         type_a=float(np.hypot(nulls.std(), _RELATIVE_SD * area)),
         method="type A: spread of foramina without a mass, and the border of the extension",
+        status="measured" if gap is None else "lower_bound",
+        reason=gap,
         detection_limit=limit,
         region=where,
     )

@@ -13,6 +13,7 @@ from paraspinal.config import MeasureConfig
 from paraspinal.masses.types import Mass
 from paraspinal.measure.gates import why_not
 from paraspinal.measure.interspace import Grid, Interspace, excess_share
+from paraspinal.measure.null_limit import null_limit
 from paraspinal.measure.view import MassView
 from paraspinal.quality.types import ScanQuality
 from paraspinal.result import Measurement
@@ -99,12 +100,14 @@ def measure_endplate_loss(
         return Measurement.missing("1", "bone too little denser than the mass, or too few interspaces near")
     share, index = max(told)
     known = spaces.nulls.size >= _LEAST_NULLS
-    limit = max(float(np.percentile(spaces.nulls, 95.0)), _LEAST_LIMIT) if known else _USUAL_LIMIT
+    limit = max(null_limit(spaces.nulls, sites=len(told)), _LEAST_LIMIT) if known else _USUAL_LIMIT
     spread = float(spaces.nulls.std()) if known else _LEAST_LIMIT
     where = spaces.each[index].name
     if share <= limit and len(told) < len(beside):
         unread = ", ".join(spaces.each[k].name for k in sorted(beside - {k for _, k in told}))
-        return Measurement.missing("1", f"bone too little denser than the mass, or too few interspaces near {unread}")
+        return Measurement.missing(
+            "1", f"bone too little denser than the mass, or too few interspaces near {unread}"
+        )
     if share <= limit:
         return Measurement.below("1", f"no more than interspaces without a mass show, {where}", limit=limit)
     binomial = float(np.sqrt(share * (1.0 - share) * _ALIKE_COLUMNS / _COLUMNS))

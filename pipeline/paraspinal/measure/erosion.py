@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, stats
+from scipy import ndimage
 
 from paraspinal.masses.average import MAD_TO_SD
 from paraspinal.measure.hollow import deepest_hollow, depth_under
 from paraspinal.measure.hollow_floor import cortex_kept_probability
 from paraspinal.measure.lost_cortex import Shell, read_shell
+from paraspinal.measure.null_limit import null_limit
 from paraspinal.measure.wall import BodyWall, Grid, border_within
 from paraspinal.measure.wall_reference import Reference, enough, reference_of, side_sectors
 from paraspinal.volume import BoolArray
@@ -27,7 +28,6 @@ _ALLOWED_MM = 1.0  # bone is followed so far beyond the expected wall: an osteop
 _LEAST_AREA_MM2 = 20.0
 _LEAST_NULLS = 6
 _CLEAN_SHARE = 0.8
-_NULL_PERCENTILE = 95.0
 _LEAST_LIMIT_MM = 1.0
 _SOFT_HU = 50.0
 _ENDS = ("L5",)  # of another form than its neighbours: a reference at most
@@ -102,16 +102,8 @@ class CleanWalls:
 
     @property
     def limit_mm(self) -> float:
-        """The depth that another clean wall does not reach (95 %).
-
-        The percentile of the readings, or the prediction bound of a normal distribution where it is more: of few
-        readings the greatest is no limit.
-        """
-        n = self.nulls_mm.size
-        percentile = float(np.percentile(self.nulls_mm, _NULL_PERCENTILE))
-        bound = float(stats.t.ppf(_NULL_PERCENTILE / 100.0, n - 1)) * self.nulls_mm.std(ddof=1)
-        predicted = float(self.nulls_mm.mean() + bound * np.sqrt(1.0 + 1.0 / n))
-        return max(_LEAST_LIMIT_MM, percentile, predicted)
+        """The depth that another clean wall does not reach (95 %)."""
+        return max(_LEAST_LIMIT_MM, null_limit(self.nulls_mm))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from paraspinal.config import MeasureConfig
 from paraspinal.masses.types import Mass
 from paraspinal.measure.foramen import Foramen, tunnels_at
 from paraspinal.measure.gates import why_not
+from paraspinal.measure.null_limit import null_limit
 from paraspinal.measure.view import MassView
 from paraspinal.quality.types import ScanQuality
 from paraspinal.result import Measurement, Measurements
@@ -89,7 +90,7 @@ def measure_foramina(
     excess, index = max(told)
     worst = foramina.each[index]
     spread = max(float(np.std(foramina.nulls_mm)), _LEAST_SD_MM)
-    limit = max(float(np.percentile(foramina.nulls_mm, 95.0)), 0.0)
+    limit = max(null_limit(foramina.nulls_mm, sites=len(told)), 0.0)
     where = f"below {worst.label}, {worst.side}"
     return {
         _WIDTH: Measurement.measured(

@@ -21,6 +21,7 @@ from paraspinal.config import MeasureConfig
 from paraspinal.masses.types import Mass
 from paraspinal.measure.gates import why_not
 from paraspinal.measure.native import groups_within
+from paraspinal.measure.null_limit import null_limit
 from paraspinal.measure.rib_section import Points, RibSections, neck_places, read_sections, rib_boxes
 from paraspinal.quality.types import ScanQuality
 from paraspinal.result import Measurement
@@ -41,7 +42,6 @@ _LEAST_REFERENCES, _LEAST_SHARED = 3, 60
 _FACING_MM, _CLEAN_MM = 4.0, 8.0
 _WINDOW = 5  # sections of a clean rib that are judged together, as if a mass lay there
 _LEAST_NULLS = 12
-_NULL_PERCENTILE = 95.0
 _LEAST_LIMIT_MM, _LEAST_SD_MM = 1.0, 0.4
 _LEAST_WINDOW = 3
 _GAP = "part of the rib beside the mass could not be read: it may be eaten through"
@@ -62,10 +62,9 @@ class RibLosses:
     necks_mm: Mapping[Where, Points]
     nulls_mm: Chords
 
-    @property
-    def limit_mm(self) -> float:
-        """The loss that clean ribs do not reach."""
-        return max(_LEAST_LIMIT_MM, float(np.percentile(self.nulls_mm, _NULL_PERCENTILE)))
+    def limit_mm(self, *, sites: int) -> float:
+        """Return the loss (mm) that the worst of so many clean stretches of rib does not reach (95 %)."""
+        return max(_LEAST_LIMIT_MM, null_limit(self.nulls_mm, sites=sites))
 
 
 def survey_rib_losses(volume: CTVolume, anatomy: Anatomy, masses: Sequence[Mass]) -> RibLosses:
@@ -118,13 +117,15 @@ def measure_rib_erosion(
     necks = groups_within(list(losses.necks_mm.values()), mass.region, geometry, within_mm=_FACING_MM)
     where = max(judged, key=lambda k: float(np.nanmax(judged[k])))
     unread = "; ".join(filter(None, [gap, _NECK if necks else None])) or None
-    return _depth(
-        float(np.nanmax(judged[where])), losses, unread=unread, region=f"rib {where[0]}, {where[1]}"
-    )
+    # A clean reading is the worst of one window, so that a longer stretch counts as several.
+    limit = losses.limit_mm(sites=sum(-(-len(loss) // _WINDOW) for loss in judged.values()))
+    loss_mm, region = float(np.nanmax(judged[where])), f"rib {where[0]}, {where[1]}"
+    return _depth(loss_mm, losses, limit, unread=unread, region=region)
 
 
-def _depth(loss_mm: float, losses: RibLosses, *, unread: str | None, region: str) -> Measurement:
-    limit = losses.limit_mm
+def _depth(
+    loss_mm: float, losses: RibLosses, limit: float, *, unread: str | None, region: str
+) -> Measurement:
     if loss_mm <= limit:
         if unread is not None:
             return Measurement.missing("mm", unread, detection_limit=limit)
