@@ -750,6 +750,9 @@ class MeasureConfig(_Section):
     """Limits of the measurements."""
 
     core_depth_mm: float = setting(2.0, "attenuation is read this far inside the border", ge=0)
+    core_tail_hu: float = setting(
+        5.0, "and no nearer to a blurred border than where its tail changes the density by this", gt=0
+    )
     clear_border_hu: float = setting(-30.0, "fat and lung below this show where a mass ends")
     bone_border_step_hu: float = setting(130.0, "bone outside a mass is brighter than it by this", gt=0)
     soft_border_mm: float = setting(

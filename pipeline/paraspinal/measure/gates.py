@@ -90,11 +90,6 @@ GATES: Mapping[str, Gate] = {
         noise="raises the limit",
         also="a hollow; twelve rays of the same body that face no mass",
     ),
-    "sclerotic_rim_hu": Gate(
-        max_slice_mm="erosion_max_slice_mm",
-        noise="raises the limit",
-        also="a hollow; twelve rays of the same body that face no mass",
-    ),
     "canal_extension_mm2": Gate(
         max_slice_mm="erosion_max_slice_mm",
         noise="raises the limit, which the patient's own clean foramina set",
