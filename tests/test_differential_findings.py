@@ -20,7 +20,7 @@ from paraspinal.differential.levels import band_probabilities, span_probabilitie
 from paraspinal.differential.names import CATALOGUE, CONTEXT_FIELDS
 from paraspinal.masses.types import Mass, MassSearch
 from paraspinal.quality.types import ScanQuality
-from paraspinal.result import Coverage, Finding, Measurement, Measurements, Side
+from paraspinal.result import Coverage, ExplainedAway, Finding, Measurement, Measurements, Side
 from paraspinal.volume import Region
 
 CONFIG = DifferentialConfig()
@@ -405,3 +405,27 @@ def test_a_pair_speaks_together_and_outweighs_a_smaller_single_mass() -> None:
     foci = next(e for e in found.evidence if e.finding == "low_density_foci")
     assert foci.sentence.startswith("Low-density foci in the mass")
     assert patient_differential([], [], model).posterior is None
+
+
+def test_sites_elsewhere_are_never_denied_and_say_what_was_searched() -> None:
+    region = ExplainedAway(
+        reason="consolidation",
+        structure="lung",
+        volume_ml=12.0,
+        centroid_lps_mm=(0.0, 0.0, 0.0),
+        confidence=0.4,
+    )
+    psoas = region.model_copy(update={"reason": "psoas", "volume": 90.0})
+    found = _by_name(patient_findings({}, {}, replace(_search(), explained_away=(region, psoas))))
+    for name in ("other_emh_site", "lymphadenopathy"):
+        assert found[name].state == "not_assessed"
+        assert found[name].probability is None
+    reason = found["other_emh_site"].reason or ""
+    assert "T4 to T12" in reason
+    assert "1 region beside it" in reason
+    assert "largest 12 mL" in reason
+
+
+def test_without_a_search_no_site_was_searched() -> None:
+    found = _by_name(patient_findings({}, {}))
+    assert "no level" in (found["other_emh_site"].reason or "")

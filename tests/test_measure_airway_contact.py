@@ -75,6 +75,25 @@ def test_a_narrowed_trachea_has_lost_what_its_lumen_lost(share: float, tilt: flo
     assert found.uncertainty is not None
 
 
+@pytest.mark.parametrize("height", [0.0, 8.0])
+def test_a_lumen_that_is_pressed_aside_is_read_where_it_is_narrowest(height: float) -> None:
+    whole, rest = tube(even), 0.75 * np.pi * RADIUS_MM**2
+
+    def pressed(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        return whole(x, y, z) & ((np.abs(z) > 6.0) | (x < -RADIUS_MM * 0.4))
+
+    scene = scene_of(mass=ball((16.0, -AHEAD_MM, height), 18.0))
+    scene = replace(
+        scene,
+        paint=(*scene.paint[:3], (pressed, -1000.0)),
+        structures={"airway": pressed},
+    )
+    found = read(scene)[NARROWING]
+    assert found.status == "measured"
+    assert found.value is not None
+    assert found.value * np.pi * RADIUS_MM**2 == pytest.approx(rest, rel=0.12)
+
+
 @pytest.mark.parametrize("tilt", [0.0, 0.5])
 @pytest.mark.parametrize("noise", [20.0, 60.0])
 def test_an_even_trachea_is_not_narrowed(noise: float, tilt: float) -> None:

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping
 
 from paraspinal.config import DifferentialConfig
+from paraspinal.differential.elsewhere import sites_elsewhere
 from paraspinal.differential.grading import (
     boolean,
     counted,
@@ -21,11 +22,6 @@ from paraspinal.result import Finding, Measurements
 
 DEFAULTS = DifferentialConfig()
 NOTHING_SEARCHED = MassSearch(masses=(), explained_away=(), coverage=())
-
-_LATER = {
-    "lymphadenopathy": "nodes are not told from vessels and bowel in this version",
-    "other_emh_site": "searched beside the spine only, not in kidneys, pericardium, pleura and the presacral space",
-}
 
 
 def patient_findings(
@@ -53,7 +49,7 @@ def patient_findings(
         _coarsening(vertebrae, c),
         _central_depression(vertebrae, c),
         *_by_density(patient, vertebrae, quality, c),
-        *(not_assessed(name, reason) for name, reason in _LATER.items()),
+        *sites_elsewhere(search),
     )
 
 

@@ -211,6 +211,10 @@ def _narrowing(
     beside = away[trachea.rows].min(axis=(1, 2), initial=np.inf) <= config.airway_near_mm
     if not beside.any():
         return Measurement.missing("1", f"no trachea lies within {config.airway_near_mm:g} mm of the mass")
+    # A lumen that is pressed aside lies farther from the mass where it is narrowest: all heights of the mass count.
+    heights = np.flatnonzero(view.mask.any(axis=(1, 2)))[[0, -1]] + view.box[0].start - lumen.box[0].start
+    first, last = trachea.rows[beside][[0, -1]]
+    beside |= (trachea.rows >= min(first, heights[0])) & (trachea.rows <= max(last, heights[1]))
     clean = _clean(trachea, beside, view.spacing_mm[0])
     least_slices = config.airway_clean_mm / view.spacing_mm[0]
     if min(len(stretch) for stretch in clean) < least_slices:
