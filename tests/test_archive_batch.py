@@ -111,6 +111,14 @@ def test_a_dry_run_leaves_no_trace(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_over_a_batch_changes_nothing(tmp_path: Path) -> None:
+    _run(tmp_path, ["a"])
+    files = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    again = batch(tmp_path / "catalogue", tmp_path / "out", rehearsal(tmp_path), dry_run=True)
+    assert again.plan.counts["done before"] == 1
+    assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == files
+
+
 def test_two_batches_do_not_share_a_folder(tmp_path: Path) -> None:
     pretend(tmp_path / "catalogue", load_key(tmp_path / "key"), {"a": {}})
     with prepared(tmp_path / "out"), pytest.raises(OutputError) as caught:

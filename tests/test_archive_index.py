@@ -130,6 +130,47 @@ def test_a_file_that_cannot_be_read_is_accounted_for(archive: Path, tmp_path: Pa
     assert broken.location["path"].endswith("broken")
 
 
+def test_what_was_meant_to_be_an_image_and_is_none_is_accounted_for(archive: Path, tmp_path: Path) -> None:
+    for name in ("empty.dcm", "empty", "random.nii.gz", "cut.zip"):
+        (archive / "b" / name).write_bytes(b"" if name.startswith("empty") else b"nothing of the kind")
+    _index(tmp_path)
+    found = [e for e in _series(tmp_path) if e.refusal == "unreadable_file"]
+    assert {Path(e.location["path"]).name for e in found} == {
+        "empty.dcm",
+        "empty",
+        "random.nii.gz",
+        "cut.zip",
+    }
+
+
+def test_a_file_beside_a_series_does_not_change_it(archive: Path, tmp_path: Path) -> None:
+    _index(tmp_path)
+    before = {e.id: e.stamp for e in _series(tmp_path)}
+    (archive / "b" / "more.txt").write_text("a note")
+    _index(tmp_path)
+    assert {e.id: e.stamp for e in _series(tmp_path)} == before
+
+
+def test_an_empty_mount_or_another_archive_erases_nothing(archive: Path, tmp_path: Path) -> None:
+    _index(tmp_path)
+    before = _series(tmp_path)
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UsageError) as caught:
+        index_archive(tmp_path / "other", tmp_path / "catalogue", key=KEY)
+    assert caught.value.code == "catalogue_other_archive"
+    archive.rename(tmp_path / "away")
+    archive.mkdir()
+    with pytest.raises(UsageError) as empty:
+        _index(tmp_path)
+    assert empty.value.code == "archive_empty"
+    assert _series(tmp_path) == before
+
+
+def test_a_catalogue_within_its_archive_is_none_of_it(archive: Path) -> None:
+    done = [index_archive(archive, archive / "b" / "own.sqlite", key=KEY) for _ in range(2)]
+    assert (done[1].read, done[1].unchanged) == (0, 2)
+
+
 def test_links_that_go_round_in_circles_end(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "file").write_text("x")

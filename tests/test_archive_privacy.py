@@ -62,13 +62,21 @@ def archive(tmp_path: Path) -> Path:
     ct_series(root / "19470708", "mr", Modality="MR", **NAMES)
     ct_series(root / "few", "few", slices=2, **NAMES)
     (root / "few" / "Zwetschgenbaum.dcm").write_bytes(bytes(128) + b"DICM" + b"\xff" * 64)
+    for name in ("Zwetschgenbaum.zip", "QX7731942.nii.gz"):
+        (root / "few" / name).write_bytes(
+            b"PK\x03\x04 no archive" if name.endswith("zip") else b"\x1f\x8b no volume"
+        )
+    ct_series(root / "named", "named", Modality="Zwetschgenbaum", slices=12)
     return root
+
+
+CASES = 7
 
 
 def test_ledger_log_tables_and_page_name_nobody(archive: Path, tmp_path: Path) -> None:
     options = rehearsal(tmp_path, rules=Rules(per_study=False))
     done = batch(archive, tmp_path / "out", options)
-    assert sum(done.counts.values()) == 4
+    assert sum(done.counts.values()) == CASES
     write_dashboard(tmp_path / "out", processes=1)
     wanted = (*PLANTED, *(uid for name in ("good", "mr", "few") for uid in _uids(name)))
     assert _found(tmp_path / "out", wanted) == []
@@ -79,7 +87,7 @@ def test_a_refusal_of_the_analysis_names_nobody(archive: Path, tmp_path: Path) -
     """The real task on a series that is no spine: what it says of it quotes no file."""
     options = Options(workers=Workers(1), key=tmp_path / "key", task=ANALYSE)
     done = batch(archive, tmp_path / "out", options)
-    assert sum(done.counts.values()) == 4
+    assert sum(done.counts.values()) == CASES
     write_dashboard(tmp_path / "out", processes=1)
     assert _found(tmp_path / "out", (*PLANTED, *_uids("good"))) == []
 
@@ -88,7 +96,12 @@ def test_a_result_names_nobody_unless_it_is_asked_to(tmp_path: Path, repository:
     folder = tmp_path / "Zwetschgenbaum"
     shutil.copytree(repository / "sample_data" / "healthy" / "dicom", folder)
     paths = sorted(folder.iterdir())
-    settings = {"config": load_config("default").model_dump(mode="json"), "recipe": "r", "stamp": "s"}
+    settings = {
+        "config": load_config("default").model_dump(mode="json"),
+        "recipe": "r",
+        "stamp": "s",
+        "salt": "0",
+    }
     source = {"folders": [[str(folder), [path.name for path in paths]]], "series": None}
     for identifiers in (False, True):
         out = tmp_path / f"out-{identifiers}"

@@ -96,14 +96,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_ends_the_batch_and_loses_nothing(tmp_path: Path, small_disk: Path) -> None:
-    pretend(tmp_path / "catalogue", load_key(tmp_path / "key"), {f"c{k}": {} for k in range(400)})
-    options = rehearsal(tmp_path)
+    pretend(tmp_path / "catalogue", load_key(tmp_path / "key"), {f"c{k}": {} for k in range(30)})
+    options = rehearsal(tmp_path, settings={"result_kib": 200})
     with pytest.raises(OutputError) as caught:
         batch(tmp_path / "catalogue", small_disk / "out", options)
     assert caught.value.code in ("output_not_writable", "ledger_unusable")
+    with open_ledger(small_disk / "out" / "ledger.sqlite") as ledger:
+        assert {status for status, _ in ledger.counts()} <= {"done", "waiting"}
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     again = batch(tmp_path / "catalogue", small_disk / "out", options)
-    assert again.of("done") == 400
+    assert again.of("done") == 30
 
 
 def test_random_kills_lose_nothing(repository: Path) -> None:

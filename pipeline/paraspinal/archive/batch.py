@@ -6,7 +6,9 @@ before that; a batch that was ended in any way goes on with the same command.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from paraspinal.archive.child import OUTPUT_CODE
 from paraspinal.archive.engine import Workers, run_jobs
 from paraspinal.archive.index import index_archive
 from paraspinal.archive.job import Job, Limits, Report
@@ -30,8 +33,6 @@ from paraspinal.errors import OutputError, UsageError
 
 ANALYSE = "paraspinal.archive.tasks:analyse"
 _METRICS_S = 5.0
-_DISK_CODES = frozenset({"output_not_writable"})
-_NOT_AGAIN = frozenset({"output_not_writable"})
 Keep = str
 KEEPS = ("result", "report", "maps")
 
@@ -146,9 +147,10 @@ def batch(
     """
     begin = time.monotonic()
     tell = progress or (lambda _: None)
-    with _output(Path(out), dry_run=dry_run) as layout:
-        key = load_key(options.key or layout.key)
-        catalogue = _catalogue(Path(archive), layout, key, options, tell)
+    source, results = Path(archive), Layout(Path(out))
+    with _output(results, dry_run=dry_run) as layout:
+        key = load_key(options.key or _key_beside(source) or layout.key)
+        catalogue = _catalogue(source, layout, key, options, tell, apart=results.root)
         recipe = _recipe(options, key)
         with (
             open_store(catalogue, fingerprint=key.fingerprint) as store,
@@ -159,7 +161,7 @@ def batch(
             plan = make_plan(
                 choose(store.series(), options.rules),
                 ledger,
-                layout,
+                results,
                 recipe,
                 retry_failed=options.retry_failed,
                 memory_mib=options.limits.memory_mib,
@@ -173,18 +175,31 @@ def batch(
 
 
 @contextmanager
-def _output(out: Path, *, dry_run: bool) -> Iterator[Layout]:
-    """Yield the output folder; a dry run that finds none looks at an empty one elsewhere, and leaves no trace."""
-    if dry_run and not out.exists():
-        with tempfile.TemporaryDirectory() as folder, prepared(Path(folder)) as layout:
+def _output(results: Layout, *, dry_run: bool) -> Iterator[Layout]:
+    """Yield the output folder; a dry run works on copies of its ledger, catalogue and key, and leaves no trace."""
+    if not dry_run:
+        with prepared(results.root) as layout:
             yield layout
         return
-    with prepared(out) as layout:
-        yield layout
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Layout(Path(folder))
+        copy.private.mkdir()
+        for name in ("ledger", "catalogue", "key"):
+            source, target = getattr(results, name), getattr(copy, name)
+            for end in ("", "-wal"):
+                if source.with_name(source.name + end).is_file():
+                    shutil.copy(source.with_name(source.name + end), target.with_name(target.name + end))
+        yield copy
+
+
+def _key_beside(archive: Path) -> Path | None:
+    """Return the key that `paraspinal index` put beside a catalogue."""
+    key = archive.with_name(archive.name + ".key")
+    return key if archive.is_file() and key.is_file() else None
 
 
 def _catalogue(
-    archive: Path, layout: Layout, key: Key, options: Options, tell: Callable[[str], None]
+    archive: Path, layout: Layout, key: Key, options: Options, tell: Callable[[str], None], *, apart: Path
 ) -> Path:
     """Return the catalogue to work from, brought up to date where a folder is given."""
     if archive.is_file():
@@ -201,7 +216,7 @@ def _catalogue(
         layout.catalogue,
         key=key,
         config=_config(options).loading,
-        leave_out=[layout.root],
+        leave_out=[apart],
         progress=tell,
     )
     return layout.catalogue
@@ -224,6 +239,7 @@ def _recipe(options: Options, key: Key) -> Recipe:
         "config": config.model_dump(mode="json"),
         "keep": options.keep,
         "identifiers": options.identifiers,
+        "salt": key.salt,
         **options.settings,
     }
     more = json.dumps(options.settings, sort_keys=True)
@@ -266,9 +282,10 @@ class _Batch:
             ended = "finished"
         finally:
             self._ledger.give_back()
-            journal.measure(self._ledger.counts(), self._figures(0))
-            journal.tell("batch_ended", how=ended, ran=self._done, seconds=round(self._elapsed(), 1))
-            journal.close()
+            with contextlib.suppress(OSError):  # a full disk is told by what ended the batch
+                journal.measure(self._ledger.counts(), self._figures(0))
+                journal.tell("batch_ended", how=ended, ran=self._done, seconds=round(self._elapsed(), 1))
+                journal.close()
         return self._done
 
     def _run_jobs(self, recipe: Recipe, journal: Journal) -> None:
@@ -305,9 +322,9 @@ class _Batch:
 
     def _written(self, report: Report, journal: Journal) -> bool:
         """Write a report down and tell whether its case is to be tried again."""
-        again = report.status == "failed" and report.attempt < ATTEMPTS and report.code not in _NOT_AGAIN
-        if report.code in _DISK_CODES:
-            self._check_disk(report)
+        if report.code == OUTPUT_CODE:
+            raise self._disk_error()
+        again = report.status == "failed" and report.attempt < ATTEMPTS
         self._ledger.end([report], again=frozenset({report.case} if again else ()))
         journal.tell(
             "case_ended",
@@ -325,21 +342,16 @@ class _Batch:
         self._done += not again
         return again
 
-    def _check_disk(self, report: Report) -> None:
-        """End the batch where the output folder cannot be written any more: every further case would fail alike.
+    def _disk_error(self) -> OutputError:
+        """Return what ends the batch where results cannot be written: every further case would fail alike.
 
         The case stays with those that wait.
         """
-        try:
-            with tempfile.TemporaryFile(dir=self._layout.root) as file:
-                file.write(bytes(1 << 16))
-                file.flush()
-        except OSError as error:
-            raise OutputError(
-                f"{self._layout.root} cannot be written any more: {error.strerror or error}.",
-                code="output_not_writable",
-                remedy="Make room or give write permission; the same command goes on from here.",
-            ) from error
+        return OutputError(
+            f"Results cannot be written to {self._layout.root} any more.",
+            code=OUTPUT_CODE,
+            remedy="Make room or give write permission; the same command goes on from here.",
+        )
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._begin

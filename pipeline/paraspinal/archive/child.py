@@ -7,6 +7,7 @@ crash, a hang or a full memory ends this process and nothing else.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import resource
@@ -15,12 +16,15 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
 from paraspinal.archive.job import Job, Limits, Verdict
-from paraspinal.errors import LoadError, ParaspinalError
+from paraspinal.errors import AnalysisError, LoadError, ParaspinalError
 
 _MIB = 1 << 20
 _ADDRESS_SPACE_FACTOR = 3.0  # address space that is reserved is not memory that is used
 _ADDRESS_SPACE_EXTRA_MIB = 4096.0
 _ORPHANED = 113
+_NO_WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+OUTPUT_CODE = "output_not_writable"
+"""The code of a result that cannot be written: a matter of the disk, not of the case."""
 BEGUN = "begun"
 """Sent before the task: its time counts from here, not from the start of the fork server."""
 
@@ -42,8 +46,13 @@ def _outcome(job: Job) -> Verdict:
         return "done", "", "", dict(facts)
     except LoadError as error:
         return "refused", error.code, error.message, {}
-    except ParaspinalError as error:
+    except AnalysisError as error:
         return "failed", error.code, error.message, {}
+    except ParaspinalError as error:  # its text may name a path
+        return "failed", error.code, "", {}
+    except OSError as error:
+        code = OUTPUT_CODE if error.errno in _NO_WRITING else "internal"
+        return "failed", code, f"{type(error).__name__} in {_place(error)}", {}
     except MemoryError:
         return "failed", "out_of_memory", "The memory limit was reached.", {}
     except Exception as error:  # one case is isolated from the batch here; its text may quote a person's data

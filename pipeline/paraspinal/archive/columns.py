@@ -37,7 +37,7 @@ _CASES = (
     Column("verdict", _TEXT, "", "ok or repaired, of the loader"),
     Column("modality", _TEXT, "", "DICOM modality"),
     Column("region", _TEXT, "", "part of the body that the headers state"),
-    Column("date", _TEXT, "", "day of acquisition, YYYYMMDD"),
+    Column("year", _WHOLE, "", "of acquisition; the day stays in the catalogue"),
     Column("slices", _WHOLE, "1", "slices"),
     Column("slice_spacing_mm", _NUMBER, "mm", "distance of slices"),
     Column("pixel_mm", _NUMBER, "mm", "distance of pixels within a row"),

@@ -22,6 +22,7 @@ from paraspinal.errors import UsageError
 _AHEAD = 3  # jobs handed over per worker: one runs, two wait beside it
 _POLL_S = 0.5
 _CONNECT_S = 20.0
+_WORKERS_S = 300.0  # workers that were lost come again, or somebody starts others
 _SILENT = ("distributed", "tornado", "asyncio")
 
 
@@ -98,7 +99,7 @@ def _client(workers: Workers) -> Iterator[Any]:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # Dask serves one in any case: on loopback, at a free port
             memory_limit=0,
             silence_logs=logging.CRITICAL,
         )
@@ -138,7 +139,7 @@ class _Run:
             self._on_tick(len(self._open))
 
     def _fill(self, jobs: Iterator[Job]) -> None:
-        room = _AHEAD * max(1, self._threads())
+        room = _AHEAD * self._threads()
         while len(self._open) < room:
             job = self._again.pop() if self._again else next(jobs, None)
             if job is None:
@@ -157,7 +158,16 @@ class _Run:
                 code="scheduler_lost",
                 remedy="Start it again; the same command goes on where this one stopped.",
             )
-        return sum(self._client.nthreads().values())
+        deadline = time.monotonic() + _WORKERS_S
+        while not (threads := int(sum(self._client.nthreads().values()))):
+            if time.monotonic() > deadline:
+                raise UsageError(
+                    "The scheduler has no workers.",
+                    code="no_workers",
+                    remedy="Start some (dask worker ADDRESS --nthreads 1); the same command goes on from here.",
+                )
+            time.sleep(_POLL_S)
+        return threads
 
     def _finished(self) -> list[Any]:
         """Return what has ended since, after waiting a little for the first."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from paraspinal.loading.suitability import Candidate, candidates_of
 
 _NO_UID = "no-uid"
 _DATE_DIGITS = 8
+_OTHER = "other"
+# Any other text in this attribute is somebody's text, and might name a person.
+_MODALITY = re.compile(r"[A-Z]{2,10}|not stated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,13 @@ def name_of(entry: Entry) -> str:
     return uid or f"{_NO_UID}:{entry.file.folder}:{entry.header.series_number}"
 
 
-def dicom_entries(name: str, images: Sequence[Entry], stamp: str, make: Makers) -> list[SeriesEntry]:
-    """Return the series that the images of one name make up."""
+def dicom_entries(
+    name: str, images: Sequence[Entry], states: Mapping[Path, str], make: Makers
+) -> list[SeriesEntry]:
+    """Return the series that the images of one name make up; `states` change with their files."""
     candidates = candidates_of(group_stacks(images, config=make.config), config=make.config)
     files = _files(images)
+    stamp = _stamp(states.get(file, "") for file in files)
     several = len(candidates) > 1
     out = []
     for candidate in candidates:
@@ -61,7 +68,7 @@ def place_entries(path: Path, stamp: str, make: Makers) -> list[SeriesEntry]:
     try:
         found = inspect_source(path, config=make.config)
     except LoadError as error:
-        return [refused_entry(name, at_path(path, None), error.code, error.message, stamp, make)]
+        return [refused_entry(name, at_path(path, None), error.code, stamp, make)]
     rows = [row for row in found.series if row.slices or row.refusal]
     return [
         _entry(name, row.name or str(k), row, _at(path, found, row), stamp, make)
@@ -73,14 +80,15 @@ def _at(path: Path, found: Inspection, row: SeriesRow) -> Location:
     return at_path(path, row.name if len(found.series) > 1 else None)
 
 
-def refused_entry(
-    name: str, location: Location, code: str, message: str, stamp: str, make: Makers
-) -> SeriesEntry:
-    """Return what cannot even be looked into as a series of its own, so that it is accounted for."""
+def refused_entry(name: str, location: Location, code: str, stamp: str, make: Makers) -> SeriesEntry:
+    """Return what cannot even be looked into as a series of its own, so that it is accounted for.
+
+    Of the error its code alone is kept: its text names files.
+    """
     row = SeriesRow(
         modality="not stated", name="", slices=0, plane="not known", verdict="refused", refusal=code
     )
-    return _entry(name, "", row, location, stamp, make, facts={"why": message})
+    return _entry(name, "", row, location, stamp, make)
 
 
 def _entry(
@@ -94,17 +102,20 @@ def _entry(
     study: str = "",
     facts: dict[str, Any] | None = None,
 ) -> SeriesEntry:
+    plain = row.modality if _MODALITY.fullmatch(row.modality) else _OTHER
     return SeriesEntry(
         id=make.key.digest("series", name, part),
         name=name,
         study=make.key.digest("study", study or f"alone:{name}"),
-        modality=row.modality,
+        modality=plain,
         verdict=row.verdict,
         refusal=row.refusal,
         score=row.score,
         stamp=stamp,
         location=location,
-        row=row.model_dump(mode="json", exclude={"name", "taken"}, exclude_none=True) | (facts or {}),
+        row=row.model_dump(mode="json", exclude={"name", "taken"}, exclude_none=True)
+        | {"modality": plain}
+        | (facts or {}),
     )
 
 
@@ -127,6 +138,6 @@ def _files(images: Iterable[Entry]) -> list[Path]:
     return list(found)
 
 
-def stamp_of_places(stamps: Iterable[str]) -> str:
-    """Return one stamp for a series whose images lie in several places."""
-    return hashlib.sha256("\n".join(sorted(stamps)).encode()).hexdigest()[:24]
+def _stamp(states: Iterable[str]) -> str:
+    """Return one stamp for files, whatever their order; other files beside them do not change it."""
+    return hashlib.sha256("\n".join(sorted(states)).encode()).hexdigest()[:24]

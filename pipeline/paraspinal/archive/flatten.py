@@ -11,7 +11,7 @@ from paraspinal.result import ENTITIES
 Row = dict[str, Any]
 Cells = tuple[Any, ...]
 """One row in the order of the declared columns: there are hundreds a case, and a dict for each takes longer."""
-_FACTS = ("modality", "region", "date", "slices", "thickness_mm", "kvp", "kernel", "verdict", "outcome")
+_FACTS = ("modality", "region", "year", "slices", "thickness_mm", "kvp", "kernel", "verdict", "outcome")
 
 
 def case_row(line: CaseRow, result: Mapping[str, Any] | None) -> Row:

@@ -7,7 +7,7 @@ images of one UID that lie in several folders are one series.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from paraspinal.archive.entries import (
     name_of,
     place_entries,
     refused_entry,
-    stamp_of_places,
 )
 from paraspinal.archive.keys import Key
 from paraspinal.archive.location import at_path
@@ -25,7 +24,7 @@ from paraspinal.archive.store import SeriesEntry, Store, open_store
 from paraspinal.archive.tree import Folder, walk_folders
 from paraspinal.config import LoadingConfig
 from paraspinal.errors import UsageError
-from paraspinal.loading.catalogue import Catalogue, Known, open_catalogue
+from paraspinal.loading.catalogue import Catalogue, Known, open_catalogue, typed_errors
 from paraspinal.loading.opening import GRID_KINDS
 from paraspinal.loading.scan import Entry, look_at_files
 from paraspinal.loading.sources import DiskFile
@@ -33,7 +32,9 @@ from paraspinal.loading.sources import DiskFile
 _COMMIT_SECONDS = 2.0
 _TELL_SECONDS = 2.0
 _CLOSED = "closed"
+_OWN_FILES = ("", "-wal", "-shm", ".key")
 _ALONE = ("zip", *GRID_KINDS)
+_SUFFIXES = (".dcm", ".ima", ".zip", ".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 Progress = Callable[[str], None]
 
 
@@ -69,12 +70,12 @@ def index_archive(
     key : Key
         By which series and studies are named.
     leave_out : iterable of Path
-        Folders that are not part of the archive, such as that of the results.
+        Files and folders that are not part of the archive, such as that of the results.
 
     Raises
     ------
     UsageError
-        If `root` is no folder, or the catalogue cannot be used.
+        If `root` is no folder, is empty now, or is another archive than the catalogue's; if that cannot be used.
     """
     if not root.is_dir():
         raise UsageError(
@@ -84,15 +85,34 @@ def index_archive(
         )
     begin = time.monotonic()
     with (
+        typed_errors(catalogue),
         open_store(catalogue, fingerprint=key.fingerprint) as store,
         open_catalogue(catalogue) as headers,
     ):
+        store.claim(root.absolute())
         run = _Run(store, headers, Makers(key, config), store.next_run(), progress or _silent)
-        run.folders(walk_folders(root.absolute(), leave_out=frozenset(p.resolve() for p in leave_out)))
+        apart = frozenset(p.resolve() for p in leave_out)
+        own = frozenset(catalogue.resolve().with_name(catalogue.name + end) for end in _OWN_FILES)
+        run.folders(walk_folders(root.absolute(), leave_out=apart | own))
+        if not run.read + run.unchanged and store.counts()["places"]:
+            raise UsageError(
+                f"{root} is empty, and its catalogue is not.",
+                code="archive_empty",
+                remedy="Is the disk mounted? Delete the catalogue if the archive really is empty now.",
+            )
         with store.transaction():
             gone = store.forget_unseen(run.number)
         run.series()
         return Indexed(run.read, run.unchanged, gone, run.made, store.counts(), time.monotonic() - begin)
+
+
+def _states(folder: Folder) -> dict[Path, str]:
+    return {folder.path / file.name: file.state for file in folder.files}
+
+
+def _looks_like_an_image(file: DiskFile) -> bool:
+    """Tell whether a file that is none of the known kinds was meant to be one: by its name, or since it is empty."""
+    return file.size == 0 or file.name.lower().endswith(_SUFFIXES)
 
 
 def _silent(_: str) -> None:
@@ -139,9 +159,7 @@ class _Run:
     def _look_at(self, folder: Folder) -> None:
         path = str(folder.path)
         if folder.problem:
-            entry = refused_entry(
-                path, at_path(folder.path, None), "unreadable_file", folder.problem, _CLOSED, self.make
-            )
+            entry = refused_entry(path, at_path(folder.path, None), "unreadable_file", _CLOSED, self.make)
             with self.store.transaction():
                 self.store.put_place(path, _CLOSED, "", self.number, files=0, size=0)
                 self.store.replace_pieces(path, [path])
@@ -161,31 +179,29 @@ class _Run:
                 path, "folder", folder.stamp, self.number, files=len(files), size=sum(f.size for f in files)
             )
             self.store.replace_pieces(path, names)
-            self._put_complete(images, folder.stamp or f"unsettled {self.number}")
+            self._put_complete(images, _states(folder))
             for stamp, file, known in zip(folder.files, files, found, strict=True):
                 self._put_alone(file, known, stamp.state)
 
-    def _put_complete(self, images: Sequence[Entry], stamp: str) -> None:
+    def _put_complete(self, images: Sequence[Entry], states: Mapping[Path, str]) -> None:
         """Make the series whose images lie in this folder alone."""
         by_name: dict[str, list[Entry]] = {}
         for image in images:
             by_name.setdefault(name_of(image), []).append(image)
         for name, own in by_name.items():
             if len(self.store.places_of(name)) == 1:
-                self._put(name, dicom_entries(name, own, stamp, self.make))
+                self._put(name, dicom_entries(name, own, states, self.make))
 
     def _put_alone(self, file: DiskFile, known: Known | str, state: str) -> None:
-        """Account for a file that is a place of its own: a zip, a volume, or what cannot be read."""
-        path = str(file.path)
-        if isinstance(known, str):
-            entries = [
-                refused_entry(path, at_path(file.path, None), "unreadable_file", known, state, self.make)
-            ]
-        elif known.kind in _ALONE:
+        """Account for a file that is a place of its own: a zip, a volume, or what was meant to be one."""
+        path, kind = str(file.path), "unreadable"
+        if not isinstance(known, str) and known.kind in _ALONE:
+            kind = str(known.kind)
             entries = place_entries(file.path, state, self.make)
+        elif isinstance(known, str) or (known.kind == "other" and _looks_like_an_image(file)):
+            entries = [refused_entry(path, at_path(file.path, None), "unreadable_file", state, self.make)]
         else:
             return
-        kind = "unreadable" if isinstance(known, str) else known.kind
         self.store.put_place(path, kind, state, self.number, files=0, size=0)
         self.store.replace_pieces(path, [path])
         self._put(path, entries)
@@ -198,21 +214,21 @@ class _Run:
         """Make anew what lies in several folders, and drop what lies in none any more."""
         for name in self.store.stale():
             places = self.store.places_of(name)
-            images, stamp = self._images_of(name, places)
+            images, states = self._images_of(name, places)
             with self.store.transaction():
-                self._put(name, dicom_entries(name, images, stamp, self.make) if images else ())
+                self._put(name, dicom_entries(name, images, states, self.make) if images else ())
             self._progress(f"{self.made} series made")
 
-    def _images_of(self, name: str, places: Sequence[str]) -> tuple[list[Entry], str]:
+    def _images_of(self, name: str, places: Sequence[str]) -> tuple[list[Entry], dict[Path, str]]:
         images: list[Entry] = []
-        stamps: list[str] = []
-        known = self.store.stamps()
+        states: dict[Path, str] = {}
         for place in places:
             for folder in walk_folders(Path(place)):
                 if str(folder.path) != place:
                     break
                 files = [DiskFile(folder.path / file.name, file.size) for file in folder.files]
                 found = look_at_files(files, config=self.make.config, catalogue=self.headers)
+                states |= _states(folder)
                 images += [
                     image
                     for file, one in zip(files, found, strict=True)
@@ -221,8 +237,7 @@ class _Run:
                     if name_of(image := Entry(file, header)) == name
                 ]
                 break
-            stamps.append(known.get(place, ""))
-        return images, stamp_of_places(stamps)
+        return images, states
 
     def _progress(self, text: str) -> None:
         if time.monotonic() - self._told >= _TELL_SECONDS:

@@ -6,6 +6,7 @@ The key lies in a file that only its owner may read. Who keeps it can find a ser
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -31,9 +32,19 @@ class Key:
         return hmac.new(self.secret, text, hashlib.sha256).hexdigest()[:_DIGITS]
 
     @property
+    def salt(self) -> str:
+        """What goes to workers so that digests of content need the key, too, and give nothing of it away."""
+        return self.digest("salt")
+
+    @property
     def fingerprint(self) -> str:
         """Eight hex digits that tell one key from another and give nothing away."""
         return self.digest("fingerprint")[:8]
+
+
+def blind(salt: str, digest: str) -> str:
+    """Return a digest of content under a salt; empty for none."""
+    return hashlib.sha256(f"{salt}\0{digest}".encode()).hexdigest()[:_DIGITS] if digest else ""
 
 
 def load_key(path: Path) -> Key:
@@ -45,15 +56,26 @@ def load_key(path: Path) -> Key:
         ``key_unusable`` if the file cannot be read or made, or holds no key.
     """
     try:
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return _read(path)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(_BYTES) + "\n")
+        if not path.exists():
+            _make(path)
         return _read(path)
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error
+
+
+def _make(path: Path) -> None:
+    """Put a new key in place whole or not at all; one that somebody else made meanwhile stays."""
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(staged, path)
+    finally:
+        staged.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Key:
@@ -61,7 +83,7 @@ def _read(path: Path) -> Key:
         secret = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except ValueError as error:
         raise _unusable(path, "it holds no hexadecimal key") from error
-    if len(secret) < _BYTES // 2:
+    if len(secret) < _BYTES:
         raise _unusable(path, f"a key needs {_BYTES} bytes")
     return Key(secret)
 

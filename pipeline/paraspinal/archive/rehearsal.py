@@ -1,7 +1,7 @@
 """A task that analyses nothing: for trials of a cluster, its limits and its ledger without the cost of an analysis.
 
-What it does follows from the job's settings: ``seconds`` to wait, ``memory_mib`` to fill, and ``trouble`` (``crash``,
-``hang``, ``raise``) to make. It writes a small result in the same way as the analysis does: whole, or not at all.
+What it does follows from the job's settings: ``seconds`` to wait, ``memory_mib`` to fill, ``result_kib`` to write,
+and ``trouble`` (``crash``, ``hang``, ``raise``) to make. It writes its result as the analysis does: whole, or not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def rehearse(job: Job) -> dict[str, Any]:
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
     staged = folder / f".{os.getpid()}.tmp"
-    staged.write_text(json.dumps({"case": job.case}), encoding="utf-8")
+    filling = "x" * (int(settings.get("result_kib", 0)) << 10)
+    staged.write_text(json.dumps({"case": job.case, "filling": filling}), encoding="utf-8")
     os.replace(staged, folder / "result.json")
     facts = {"outcome": "no_mass", "input_digest": job.case}
     write_receipt(folder, case=job.case, recipe=settings["recipe"], stamp=settings["stamp"], facts=facts)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from paraspinal.archive.store import SeriesEntry
 
@@ -20,8 +21,10 @@ class Rules(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    modality: str = Field("CT", description="DICOM modality; volume files state none and pass")
-    region: tuple[str, ...] = Field(
+    modality: str = Field(
+        "CT", pattern=r"^[A-Z]{2,10}$", description="DICOM modality; volume files state none and pass"
+    )
+    region: tuple[Literal["chest", "abdomen", "spine", "neck", "head", "limb"], ...] = Field(
         (), description="chest, abdomen, spine, neck, head, limb; a series that states none passes"
     )
     max_thickness_mm: float | None = Field(None, gt=0, description="greatest slice thickness or distance")
@@ -35,6 +38,13 @@ class Rules(BaseModel):
     )
     until: str | None = Field(None, pattern=r"^\d{8}$", description="acquired on this day or earlier")
     per_study: bool = Field(True, description="take the best series of a study only")
+
+    @field_validator("since", "until")
+    @classmethod
+    def _is_a_day(cls, value: str | None) -> str | None:
+        if value is not None:
+            datetime.strptime(value, "%Y%m%d")
+        return value
 
 
 class Choice(NamedTuple):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from paraspinal.errors import UsageError
-from paraspinal.loading.catalogue import open_catalogue
+from paraspinal.loading.catalogue import open_catalogue, typed_errors
 
 _BUSY_SECONDS = 30.0
 _SCHEMA = """
@@ -74,6 +74,23 @@ class Store:
         self.sql.execute("COMMIT")
 
     # ---- places ------------------------------------------------------------------------------------------------
+
+    def claim(self, root: Path) -> None:
+        """Say which archive this is the catalogue of.
+
+        Raises
+        ------
+        UsageError
+            ``catalogue_other_archive`` if it is that of another one.
+        """
+        known = self.sql.execute("SELECT value FROM about WHERE name = 'root'").fetchone()
+        if known is not None and known[0] != str(root):
+            raise UsageError(
+                "The catalogue is that of another archive.",
+                code="catalogue_other_archive",
+                remedy="Name another catalogue or output folder; where the archive has moved, delete the catalogue.",
+            )
+        self.sql.execute("INSERT OR IGNORE INTO about VALUES ('root', ?)", (str(root),))
 
     def next_run(self) -> int:
         """Return the number of the run that begins now."""
@@ -189,24 +206,35 @@ def open_store(path: Path, *, fingerprint: str = "") -> Iterator[Store]:
     """
     with open_catalogue(path):
         pass  # makes the file, for its owner alone, and tells a catalogue from other files
+    with _connected(path) as connection:
+        with typed_errors(path):
+            _prepare(connection, path, fingerprint)
+        yield Store(connection)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, fingerprint: str) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.executescript(_SCHEMA)
+    about = dict(connection.execute("SELECT name, value FROM about"))
+    if about.get("format", _FORMAT) != _FORMAT:
+        connection.executescript(
+            "DELETE FROM places; DELETE FROM pieces; DELETE FROM stale; DELETE FROM series;"
+        )
+    if fingerprint and about.get("key", fingerprint) != fingerprint:
+        raise UsageError(
+            f"The catalogue {path.name} was made with another key.",
+            code="catalogue_other_key",
+            remedy="Give the key it was made with (--key), or delete the catalogue.",
+        )
+    for name, value in (("format", _FORMAT), ("key", fingerprint or about.get("key", ""))):
+        connection.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
+
+
+@contextmanager
+def _connected(path: Path) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.executescript(_SCHEMA)
-        about = dict(connection.execute("SELECT name, value FROM about"))
-        if about.get("format", _FORMAT) != _FORMAT:
-            connection.executescript(
-                "DELETE FROM places; DELETE FROM pieces; DELETE FROM stale; DELETE FROM series;"
-            )
-        if fingerprint and about.get("key", fingerprint) != fingerprint:
-            raise UsageError(
-                f"The catalogue {path.name} was made with another key.",
-                code="catalogue_other_key",
-                remedy="Give the key it was made with (--key), or delete the catalogue.",
-            )
-        for name, value in (("format", _FORMAT), ("key", fingerprint or about.get("key", ""))):
-            connection.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
-        yield Store(connection)
+        yield connection
     finally:
         connection.close()

@@ -22,7 +22,7 @@ _START_S = (
     600.0  # the fork server loads its modules before the first case; on a busy disk that takes its time
 )
 _PRELOADS = {"paraspinal.archive.tasks": "paraspinal.archive.preload"}
-_HUNG_UP = -9
+_KILLED = -9
 
 
 def run_job(job: Job, limits: Limits, *, cores: tuple[int, ...] = (), worker: str = "") -> Report:
@@ -102,7 +102,7 @@ class _Watch:
                 self.peak_mib = max(self.peak_mib, self._seen.memory_info().rss / _MIB)
 
     def _killed(self) -> bool:
-        return self._process.exitcode == _HUNG_UP
+        return self._process.exitcode == _KILLED
 
     def _how_it_ended(self) -> str:
         code = self._process.exitcode

@@ -12,6 +12,7 @@ from typing import Any
 
 from paraspinal.analysis import Analysis, analyze
 from paraspinal.archive.job import Job
+from paraspinal.archive.keys import blind
 from paraspinal.archive.location import open_location
 from paraspinal.archive.nameless import nameless
 from paraspinal.archive.receipt import write_receipt
@@ -32,6 +33,9 @@ def analyse(job: Job) -> dict[str, Any]:
     ParaspinalError
         As `paraspinal.analyze` and `save_analysis`.
     """
+    folder = Path(job.folder)
+    # What an earlier run left is no result of this one, however it ends.
+    shutil.rmtree(folder, ignore_errors=True)
     config = Config.model_validate(job.settings["config"])
     identifiers = bool(job.settings.get("identifiers"))
     source = open_location(job.source, config=config.loading)
@@ -42,9 +46,8 @@ def analyse(job: Job) -> dict[str, Any]:
         identifiers=identifiers,
     )
     if not identifiers:
-        analysis = replace(analysis, result=without_names(analysis.result, job.case))
-    folder = Path(job.folder)
-    (folder / "receipt.json").unlink(missing_ok=True)
+        salt = str(job.settings["salt"])
+        analysis = replace(analysis, result=without_names(analysis.result, job.case, salt=salt))
     _save(analysis, folder, keep=str(job.settings.get("keep", "report")))
     facts = facts_of(analysis.result)
     write_receipt(
@@ -62,18 +65,17 @@ def _save(analysis: Analysis, folder: Path, *, keep: str) -> None:
             (folder / name).unlink(missing_ok=True)
     if keep == "result":
         (folder / "report.html").unlink(missing_ok=True)
-    for old in folder.glob("*.superseded"):
-        old.unlink()
-    shutil.rmtree(folder / "debug", ignore_errors=True)
 
 
-def without_names(result: AnalysisResult, case: str) -> AnalysisResult:
+def without_names(result: AnalysisResult, case: str, *, salt: str) -> AnalysisResult:
     """Return a result in which the case's key stands for the series and nothing is said of other series."""
+    digest = blind(salt, result.provenance.input_digest)
+    provenance = result.provenance.model_copy(update={"input_digest": digest})
     series = result.series.model_copy(update={"uid_digest": case, "description_digest": None, "uid": None})
     loading = result.loading.model_copy(
         update={"left_out": (), "chosen_because": "chosen by the rules of the batch"}
     )
-    return result.model_copy(update={"series": series, "loading": loading})
+    return result.model_copy(update={"series": series, "loading": loading, "provenance": provenance})
 
 
 def facts_of(result: AnalysisResult) -> dict[str, Any]:

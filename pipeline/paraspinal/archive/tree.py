@@ -40,7 +40,7 @@ class Folder:
 def walk_folders(root: Path, *, leave_out: frozenset[Path] = frozenset()) -> Iterator[Folder]:
     """Yield every folder under `root` that holds files, or could not be read, parents first.
 
-    Links to folders are followed once; folders in `leave_out` (resolved) are not entered.
+    Links to folders are followed once; files and folders in `leave_out` (resolved) are none of it.
     """
     seen: set[tuple[int, int]] = set()
     stack = [root]
@@ -53,7 +53,7 @@ def walk_folders(root: Path, *, leave_out: frozenset[Path] = frozenset()) -> Ite
             if (place.st_dev, place.st_ino) in seen:  # a loop of links
                 continue
             seen.add((place.st_dev, place.st_ino))
-            files, folders = _entries(path)
+            files, folders = _entries(path, leave_out)
         except OSError as error:
             yield Folder(path, (), "", error.strerror or "it cannot be read")
             continue
@@ -62,11 +62,15 @@ def walk_folders(root: Path, *, leave_out: frozenset[Path] = frozenset()) -> Ite
             yield Folder(path, tuple(sorted((f for f, _ in files), key=lambda f: f.name)), _stamp(files))
 
 
-def _entries(path: Path) -> tuple[list[tuple[FileStamp, int]], list[str]]:
+def _entries(path: Path, leave_out: frozenset[Path]) -> tuple[list[tuple[FileStamp, int]], list[str]]:
     files: list[tuple[FileStamp, int]] = []
     folders: list[str] = []
+    here = path.resolve()
+    apart = {one.name for one in leave_out if one.parent == here}
     with os.scandir(path) as found:
         for entry in found:
+            if entry.name in apart:
+                continue
             try:
                 status = entry.stat()
             except OSError:

@@ -12,7 +12,8 @@ from paraspinal.cli.analyze import analyze_command
 from paraspinal.cli.schema import schema_command
 
 EPILOG = (
-    "Exit codes: 0 done, 2 wrong usage or output that cannot be written, 3 input refused (refusal.json says why), "
+    "Exit codes: 0 done, 1 some cases of a batch failed, 2 wrong usage or output that cannot be written, "
+    "3 input refused (refusal.json says why), "
     "4 analysis failed, 130 interrupted. Research use only: not a medical device."
 )
 

@@ -104,18 +104,19 @@ def _reasons(choices: Sequence[Choice]) -> str:
 def _write(path: Path, choices: Sequence[Choice]) -> None:
     import csv
 
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
-        for choice in choices:
-            row = choice.entry.row
-            writer.writerow(
-                [
-                    choice.entry.id,
-                    choice.entry.study,
-                    "yes" if choice.taken else "no",
-                    choice.code,
-                    choice.reason,
-                ]
-                + [row.get(name, "") for name in _COLUMNS[5:]]
-            )
+    from paraspinal.errors import OutputError
+
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(_COLUMNS)
+            for choice in choices:
+                entry, taken = choice.entry, "yes" if choice.taken else "no"
+                facts = [entry.row.get(name, "") for name in _COLUMNS[5:]]
+                writer.writerow([entry.id, entry.study, taken, choice.code, choice.reason, *facts])
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror}.",
+            code="output_not_writable",
+            remedy="Name a file in a folder that exists and may be written.",
+        ) from error

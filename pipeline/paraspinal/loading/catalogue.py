@@ -81,7 +81,7 @@ class Catalogue:
         """Return what is known, by path, of the files that did not change."""
         states = {stamp.path: stamp.state for stamp in stamps}
         found: dict[str, Known] = {}
-        with _typed_errors(self._path), _collector_paused():
+        with typed_errors(self._path), _collector_paused():
             reader = _Reader(self._connection)
             for path, state, content in self._rows(list(states)):
                 if state == states.get(path) and (known := reader.known(state, content)) is not None:
@@ -100,7 +100,7 @@ class Catalogue:
         """Remember what files are, all or none of it; their stamps are from before they were read."""
         facts: dict[tuple[Any, ...], tuple[str, str]] = {}
         rows = [(s.path, s.state, _packed(s.state, known, facts)) for s, known in found if s.settled]
-        with _typed_errors(self._path), self._connection:
+        with typed_errors(self._path), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", facts.values())
             self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
@@ -115,11 +115,11 @@ def open_catalogue(path: Path) -> Iterator[Catalogue]:
     UsageError
         ``catalogue_unusable`` if the file is damaged, locked, no catalogue, or cannot be made.
     """
-    with _typed_errors(path):
+    with typed_errors(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
-        with _typed_errors(path):
+        with typed_errors(path):
             _prepare(connection)
         yield Catalogue(connection, path)
     finally:
@@ -167,7 +167,8 @@ def _collector_paused() -> Iterator[None]:
 
 
 @contextmanager
-def _typed_errors(path: Path) -> Iterator[None]:
+def typed_errors(path: Path) -> Iterator[None]:
+    """Turn errors of the database and of its disk into ``catalogue_unusable``."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:

@@ -125,8 +125,8 @@ class BoneSpec:
     ``trabecular_hu`` is that of the other bones. ``haemangiomas`` names the vertebrae whose body is one.
     ``endplates`` gives both end plates of every vertebra their form, sunk by ``endplate_mm``: ``h_shaped`` in the
     middle third with a step (sickle cell disease), ``biconcave`` as a whole (osteoporosis), ``schmorl`` by one node
-    beside the middle in every third plate. ``rib_cortex_mm`` is the thickness of the ribs' wall (mean of the pleural maxima 1.4
-    [HOLC19]).
+    beside the middle in every third plate. ``rib_cortex_mm`` is the thickness of the ribs' wall (mean of the pleural
+    maxima 1.4 [HOLC19]).
     """
 
     trabecular_hu: float = 170.0
