@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from paraspinal.config import load_config
 from paraspinal.differential.derive_patient import patient_findings
-from paraspinal.measure.endplate import BodyPlates, measure_end_plates, read_end_plates
+from paraspinal.measure.endplate import RINGS, BodyPlates, Plate, measure_end_plates, read_end_plates
 from paraspinal.measure.interspace import AROUND, Gap
 from paraspinal.phantom.end_plates import plate_truth
 from paraspinal.phantom.spec import BoneSpec
@@ -186,3 +186,15 @@ def test_the_truth_of_drawn_plates_follows_their_form() -> None:
     assert _truth("h_shaped")["T9"]["height_ratio"] < _truth("normal")["T9"]["height_ratio"] - 0.2
     nodes = [v["endplate_depression_mm"] > 2.0 for v in _truth("schmorl").values()]
     assert 0.3 < np.mean(nodes) < 0.9
+
+
+def test_a_plate_whose_middle_was_not_met_is_not_judged() -> None:
+    """A crater deeper than any plate leaves its places unread: that is no plate without depression."""
+    depth = np.zeros((len(RINGS), len(AROUND)), np.float32)
+    depth[0] = np.nan
+    places = np.zeros((len(RINGS), len(AROUND), 3))
+    crater = Plate(places, depth, np.array([0.0, 0.0, 1.0]), 0.3)
+    even = Plate(places, np.zeros_like(depth), np.array([0.0, 0.0, 1.0]), 0.3)
+    assert BodyPlates(crater, even).read == (even,)
+    assert BodyPlates(even, crater).read == (even,)
+    assert np.isfinite(crater.step_mm)

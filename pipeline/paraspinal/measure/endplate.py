@@ -65,17 +65,24 @@ class Plate:
     spread_mm: float
 
     @property
+    def middle_read(self) -> bool:
+        """Tell whether the plate was met wherever a sunken middle would lie."""
+        return bool(np.isfinite(self.depth_mm[_INNER]).all())
+
+    @property
     def depression_mm(self) -> float:
         """Return the greatest depth of the inner half."""
-        inner = np.nan_to_num(self.depth_mm[_INNER], nan=0.0)
+        inner = self.depth_mm[_INNER]
         beside = np.stack([np.roll(inner, turn, axis=1) for turn in (-1, 0, 1)])
         return float(np.median(beside, axis=0).max())
 
     @property
     def step_mm(self) -> float:
         """Return how much deeper the middle lies than a smooth hollow: by rings, a parabola and a step are fitted."""
-        rings = np.nanmean(self.depth_mm, axis=1)
-        return float(np.linalg.lstsq(_FORMS * _WEIGHTS[:, None], rings * _WEIGHTS, rcond=None)[0][1])
+        told = np.isfinite(self.depth_mm).any(axis=1)
+        rings = np.nanmean(self.depth_mm[told], axis=1)
+        forms, weights = _FORMS[told], _WEIGHTS[told]
+        return float(np.linalg.lstsq(forms * weights[:, None], rings * weights, rcond=None)[0][1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,7 @@ class BodyPlates:
     @property
     def read(self) -> tuple[Plate, ...]:
         """The plates that could be read."""
-        return tuple(plate for plate in (self.top, self.bottom) if plate is not None)
+        return tuple(p for p in (self.top, self.bottom) if p is not None and p.middle_read)
 
     def heights_mm(self) -> npt.NDArray[np.float64] | None:
         """Return the anterior, middle and posterior height (Genant, J Bone Miner Res 1993;8:1137)."""
@@ -126,7 +133,7 @@ def measure_end_plates(
     refusal = why_not(DEPRESSION, quality, config, slice_mm=slice_mm)
     own = plates.get(label)
     if refusal is None and (own is None or not own.read):
-        refusal = "neither end plate could be read"
+        refusal = "neither end plate could be read in its middle"
     if refusal is not None or own is None:
         reason = refusal or ""
         units = {DEPRESSION: "mm", STEP: "mm", HEIGHT: "1"}
