@@ -218,7 +218,8 @@ def test_every_key_of_the_contract_is_there() -> None:
     rim_contrast_hu edge_width_mm well_defined_fraction lobulation midline_bridging_mm canal_extension_mm2
     foramen_width_mm foramen_widening_mm bone_interface_mm2 bone_interface_without_cortex_fraction
     breakthrough_fraction endplate_loss_fraction lytic_depth_mm
-    scalloping_depth_mm bone_defect_area_mm2 bone_defect_cortex_kept_probability attenuation_sd_without_noise_hu"""
+    scalloping_depth_mm bone_defect_area_mm2 bone_defect_cortex_kept_probability attenuation_sd_without_noise_hu
+    sclerotic_rim_hu rib_erosion_depth_mm airway_distance_mm airway_narrowing_fraction"""
     found = _measure()
     texture = {key for key in found if key.startswith("ibsi.")}
     assert set(found) - texture == set(keys.split())
