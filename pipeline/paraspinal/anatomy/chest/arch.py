@@ -120,9 +120,12 @@ def _centres(descending: BoolArray, slices: npt.NDArray[np.intp], n: int) -> npt
 def _blood(
     hu: Float32Volume, descending: BoolArray, slices: npt.NDArray[np.intp], n: int
 ) -> npt.NDArray[np.float64]:
-    """Median HU of the descending aorta around every slice: contrast medium changes along it."""
+    """Median HU of the descending aorta around every slice: contrast medium changes along it, slowly.
+
+    Where its track ends at the arch the last slices may lie beside the vessel; they do not outvote those below.
+    """
     level = np.array([float(np.median(hu[z][descending[z]])) for z in slices])
-    return np.asarray(np.interp(np.arange(n), slices, ndimage.median_filter(level, 9, mode="nearest")))
+    return np.asarray(np.interp(np.arange(n), slices, ndimage.median_filter(level, 25, mode="mirror")))
 
 
 def _track_ascending(
