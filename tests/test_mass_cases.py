@@ -12,8 +12,8 @@ STORED = json.loads(EXPECTED.read_text(encoding="utf-8"))
 WITHIN = {"volume_ml": 0.03, "craniocaudal_mm": 0.05, "macroscopic_fat_ml": 0.1, "gas_ml": 0.1}
 """Relative change that another version of a numerical library may make; HU may move by 1, counts not at all."""
 A_LEVEL_OFF = ("emh", "schwannoma", "metastasis", "fluid")
-"""Two of these reach a vertebra that the scan cuts too short to be listed, the third ends in bone it destroys, and the
-fourth is cut off by the scan within the disc below its vertebra."""
+"""Two of these reach a vertebra that the scan cuts too short to be listed, the third ends in bone it destroys, and
+the fourth is cut off by the scan within the disc below its vertebra."""
 
 
 def test_every_case_is_stored() -> None:
