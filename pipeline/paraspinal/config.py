@@ -380,7 +380,9 @@ class AnatomyConfig(_Section):
     twin_fat: float = setting(
         0.9, "share of its surface in fat from which a lump may be the right kidney's twin", gt=0, le=1
     )
-    twin_lung: float = setting(0.2, "share of a kidney's surface that may lie against lung or wall", ge=0, le=1)
+    twin_lung: float = setting(
+        0.2, "share of a kidney's surface that may lie against lung or wall", ge=0, le=1
+    )
     twin_ratio: float = setting(1.8, "kidneys of one person differ less than this in volume", gt=1)
     lump_least: float = setting(0.12, "a lump less like an organ than this is not taken for it", gt=0, le=1)
     organ_passing_hu: float = setting(8.0, "HU step that lets 37 % of the walkers pass between organs", gt=0)
@@ -819,7 +821,9 @@ class MeasureConfig(_Section):
     rib_cortex_hu: float = setting(
         1200.0, "density of rib cortex before it is read: real chests here say 1,370 and 1,400", gt=0
     )
-    rib_cortex_sd_hu: float = setting(200.0, "its standard uncertainty; twice that at other tube voltages", gt=0)
+    rib_cortex_sd_hu: float = setting(
+        200.0, "its standard uncertainty; twice that at other tube voltages", gt=0
+    )
     rib_blur_relative_sd: float = setting(
         0.05, "relative standard uncertainty of the scan's edge response where ribs are read", gt=0
     )
@@ -898,7 +902,9 @@ class DifferentialConfig(_Section):
         0.25, "share of the facing cortex, outside hollows, whose loss counts", gt=0, lt=1
     )
     rib_erosion_depth_mm: float = setting(
-        2.5, "a rib beside a mass that is thinner than clean ribs by so much is eroded: a third of its width", gt=0
+        2.5,
+        "a rib beside a mass that is thinner than clean ribs by so much is eroded: a third of its width",
+        gt=0,
     )
     foramen_widening_mm: float = setting(
         1.5,
@@ -926,7 +932,9 @@ class DifferentialConfig(_Section):
         gt=0,
     )
     rib_cortex_thin_sd_mm: float = setting(
-        0.1, "standard uncertainty of that limit: no published series gives one for the mean of the wall", ge=0
+        0.1,
+        "standard uncertainty of that limit: no published series gives one for the mean of the wall",
+        ge=0,
     )
     spleen_enlarged_ml: float = setting(314.0, "upper limit of a normal spleen", source="PRASS", gt=0)
     spleen_small_ml: float = setting(50.0, "a spleen below this is small", gt=0)

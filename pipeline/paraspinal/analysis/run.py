@@ -190,7 +190,9 @@ def _result(
         series=series_info(scan.volume, scan.quality, uid_digest=loaded.uid_digest),
         loading=loaded.loading,
         coverage=scan.search.coverage,
-        anatomy=None if scan.anatomy is None else anatomy_result(scan.anatomy, measured.vertebrae, measured.ribs),
+        anatomy=None
+        if scan.anatomy is None
+        else anatomy_result(scan.anatomy, measured.vertebrae, measured.ribs),
         masses=judged.masses,
         explained_away=scan.search.explained_away,
         measurements=measured.patient,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 
 from paraspinal.anatomy.types import Anatomy
+from paraspinal.config import DifferentialConfig
 from paraspinal.report import drawing
 from paraspinal.report.straight_spine import straight_sagittal
 from paraspinal.result import Measurement, Measurements
@@ -18,9 +19,7 @@ _GRID: drawing.Colour = (70, 70, 70)
 _BAND: drawing.Colour = (52, 66, 84)
 _BAR: drawing.Colour = (150, 150, 150)
 _L1_HU = (89.0, 226.0)
-_COARSE = (
-    0.85  # above three real chests without bone disease and synthetic osteoporosis (docs/measurements.md)
-)
+_COARSE = DifferentialConfig().coarsening_index
 _L1_REFERENCE = "L1: means of 20,374 people from 90 down to 30 years of age [JANG19]"
 
 
