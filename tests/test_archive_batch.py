@@ -168,6 +168,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.integration
 def test_a_batch_that_is_killed_goes_on(tmp_path: Path) -> None:
     ids = pretend(tmp_path / "catalogue", load_key(tmp_path / "key"), {f"c{k}": {} for k in range(60)})
     script = tmp_path / "parent.py"
