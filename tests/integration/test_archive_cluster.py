@@ -93,7 +93,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if mounted.returncode:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
     yield place
-    subprocess.run(["umount", str(place)], check=True)
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def test_a_full_disk_ends_the_batch_and_loses_nothing(tmp_path: Path, small_disk: Path) -> None:
@@ -103,7 +103,8 @@ def test_a_full_disk_ends_the_batch_and_loses_nothing(tmp_path: Path, small_disk
         batch(tmp_path / "catalogue", small_disk / "out", options)
     assert caught.value.code in ("output_not_writable", "ledger_unusable")
     with open_ledger(small_disk / "out" / "ledger.sqlite") as ledger:
-        assert {status for status, _ in ledger.counts()} <= {"done", "waiting"}
+        # What was with a worker may stand as running: the ledger had no room either. It waits when the batch goes on.
+        assert {status for status, _ in ledger.counts()} <= {"done", "waiting", "running"}
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     again = batch(tmp_path / "catalogue", small_disk / "out", options)
     assert again.of("done") == 30
