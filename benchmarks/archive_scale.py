@@ -19,15 +19,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import duckdb
-import pydicom
 from archive_chaos import options, prepare
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from paraspinal.archive import Options, Workers, batch, index_archive, load_key
-from paraspinal.archive.collect import collect
 from paraspinal.archive.layout import Layout
 from paraspinal.archive.ledger import CaseRow, open_ledger
 
@@ -42,8 +38,12 @@ def peak_mib() -> float:
     raise RuntimeError("this benchmark reads peak memory from /proc and needs Linux")
 
 
-def image(series: int, index: int) -> Dataset:
+def image(series: int, index: int) -> Any:
     """Return a small CT image."""
+    # Here and below: what is imported above is imported by every rehearsed case, too, and would be measured with it.
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.file_meta.MediaStorageSOPClassUID = CTImageStorage
@@ -68,6 +68,8 @@ def image(series: int, index: int) -> Dataset:
 
 def write_archive(root: Path, files: int) -> None:
     """Write series of a hundred images each."""
+    import pydicom
+
     for series in range(files // _SLICES):
         folder = root / f"{series // 100:03d}" / f"{series:06d}"
         folder.mkdir(parents=True)
@@ -154,6 +156,10 @@ def workers(cases: int, seconds: float) -> None:
 
 def gather(cases: int, result: Path) -> None:
     """Collect copies of one result, and query them."""
+    import duckdb
+
+    from paraspinal.archive.collect import collect
+
     with tempfile.TemporaryDirectory() as temporary:
         layout = Layout(Path(temporary) / "out")
         layout.root.mkdir()

@@ -31,7 +31,7 @@ from paraspinal.phantom import MassSpec, PhantomSpec, make_phantom, preset, writ
 from paraspinal.phantom.presets import fast
 
 HANG = "hangs"
-MEMORY_MIB = 900.0
+MEMORY_MIB = 700.0
 TIMEOUT_S = 240.0
 # Kind of trouble: the defect that makes it, and the status and codes that it may have.
 TROUBLE: Mapping[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {

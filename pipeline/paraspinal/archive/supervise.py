@@ -126,7 +126,8 @@ def _context(module: str) -> ForkServerContext:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([_PRELOADS.get(module, module)])
+    # Without "__main__" among them every case would import the program's main module anew.
+    context.set_forkserver_preload(["__main__", _PRELOADS.get(module, module)])
     return context
 
 
