@@ -17,6 +17,7 @@ from typing import Any
 
 from paraspinal.archive.job import Report
 from paraspinal.errors import OutputError
+from paraspinal.loading.catalogue import prepare_database
 
 # "PSLG" in ASCII: PRAGMA application_id tells our files from those of other programs.
 _APPLICATION_ID = 0x50534C47
@@ -180,23 +181,10 @@ def open_ledger(path: Path) -> Iterator[Ledger]:
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
         with _typed_errors(path):
-            _prepare(connection)
+            prepare_database(connection, _APPLICATION_ID, _SCHEMA)
         yield Ledger(connection, path)
     finally:
         connection.close()
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    ours = connection.execute("PRAGMA application_id").fetchone()[0] == _APPLICATION_ID
-    if not ours:
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise sqlite3.DatabaseError("it belongs to another program")
-        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-    connection.execute("PRAGMA journal_mode = WAL")
-    # In WAL mode a killed process loses nothing that was committed; only a power cut may lose the last moments, and
-    # what was done in them is found again in the folders of the cases.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.executescript(_SCHEMA)
 
 
 def _row(row: tuple[Any, ...]) -> CaseRow:

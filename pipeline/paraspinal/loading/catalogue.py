@@ -120,7 +120,7 @@ def open_catalogue(path: Path) -> Iterator[Catalogue]:
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
         with typed_errors(path):
-            _prepare(connection)
+            prepare_database(connection, _APPLICATION_ID, _SCHEMA)
         yield Catalogue(connection, path)
     finally:
         connection.close()
@@ -142,16 +142,24 @@ def stamp_of(file: SourceFile) -> Stamp | None:
     return Stamp(path, state, max(changed, made) < time.time_ns() - _SETTLED_NS)
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
-    ours = connection.execute("PRAGMA application_id").fetchone()[0] == _APPLICATION_ID
-    if not ours:
+def prepare_database(connection: sqlite3.Connection, application_id: int, schema: str) -> None:
+    """Mark a new database as one of ours, refuse one of another program, and make its tables.
+
+    Readers go on while one process writes. A killed process loses nothing that was committed; a power cut may lose
+    the last moments, which are read or found again from the files.
+
+    Raises
+    ------
+    sqlite3.Error
+        If the file is none of ours, damaged or locked.
+    """
+    if connection.execute("PRAGMA application_id").fetchone()[0] != application_id:
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise sqlite3.DatabaseError("it belongs to another program")
-        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-    # Readers go on while one process writes; what a crash loses is read again from the files.
+        connection.execute(f"PRAGMA application_id = {application_id}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.executescript(_SCHEMA)
+    connection.executescript(schema)
 
 
 @contextmanager

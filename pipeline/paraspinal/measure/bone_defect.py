@@ -12,7 +12,6 @@ from paraspinal.masses.types import Mass
 from paraspinal.measure.erosion import CleanWalls, Defect, Judged, clean_walls, judge_erosion
 from paraspinal.measure.gates import why_not
 from paraspinal.measure.lost_cortex import ALIKE_RAYS
-from paraspinal.measure.metal import metal_levels
 from paraspinal.measure.sclerotic_rim import KEY as RIM
 from paraspinal.measure.sclerotic_rim import measure_sclerotic_rim
 from paraspinal.measure.view import MassView
@@ -33,10 +32,9 @@ _UNKNOWN_KIND = "a hollow whose floor cannot be told to have a cortex or none"
 
 
 def survey_walls(
-    volume: CTVolume, anatomy: Anatomy, quality: ScanQuality, masses: Sequence[Mass]
+    volume: CTVolume, anatomy: Anatomy, masses: Sequence[Mass], *, metal: frozenset[str] = frozenset()
 ) -> CleanWalls:
-    """Return the walls of all vertebral bodies, thoracic and lumbar, as references of each other."""
-    metal = metal_levels(volume, anatomy, quality)
+    """Return the walls of all vertebral bodies without `metal`, thoracic and lumbar, as references of each other."""
     walls = [wall for wall in read_walls(volume, anatomy) if wall.label not in metal]
     facing: dict[str, BoolArray] = {}
     for mass in masses:

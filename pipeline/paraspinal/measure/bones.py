@@ -48,7 +48,7 @@ def survey_bones(
     Vertebrae with metal are left out: they are no reference, and nothing is read of them.
     """
     metal = metal_levels(volume, anatomy, quality)
-    walls = survey_walls(volume, anatomy, quality, masses)
+    walls = survey_walls(volume, anatomy, masses, metal=metal)
     foramina = [f for f in read_foramina(volume, anatomy) if f.label not in metal]
     levels = [level for level in read_levels(volume, anatomy) if level.label not in metal]
     spaces = read_interspaces(volume, anatomy, walls.walls)
