@@ -8,7 +8,7 @@ import pytest
 
 from paraspinal.dicomio.nifti import write_nifti
 from paraspinal.errors import LoadError
-from paraspinal.loading import load_series
+from paraspinal.loading import inspect_source, load_series
 from paraspinal.volume import Geometry
 from test_loading_geometry import hu_at
 
@@ -128,6 +128,13 @@ def test_cut_voxels_are_refused(plain: Path) -> None:
 def test_a_label_map_is_no_ct(tmp_path: Path) -> None:
     write_nifti(tmp_path / "labels.nii.gz", np.ones(SHAPE, np.uint8), geometry())
     assert refusal_code(tmp_path / "labels.nii.gz") == "not_hounsfield"
+
+
+def test_a_type_without_room_for_fat_is_told_from_the_header(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "labels.nii.gz", np.ones(SHAPE, np.uint8), geometry())
+    found = inspect_source(tmp_path / "labels.nii.gz")
+    assert found.refusal == "not_hounsfield"
+    assert "uint8" in (found.message or "")
 
 
 def test_two_slices_are_too_few(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ number is written where nothing was measured: a `Measurement` then has a status 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
@@ -178,6 +179,11 @@ class Abstention(_Frozen):
     reason: str | None = Field(None, description="why")
 
 
+def likeliest(posterior: Mapping[str, float]) -> str:
+    """Return the entity of the largest probability; the first of several."""
+    return max(posterior, key=lambda entity: posterior[entity])
+
+
 class Differential(_Frozen):
     """Ranked differential: posterior per entity, or none where there is no mass."""
 
@@ -197,6 +203,11 @@ class Differential(_Frozen):
         (), description="warnings that no finding expresses (contact with the aorta …)"
     )
     most_informative_missing: str | None = Field(None, description="what would tell most if it were known")
+
+    @property
+    def leader(self) -> str | None:
+        """The likeliest entity; none without a posterior or where the model abstains."""
+        return likeliest(self.posterior) if self.posterior and not self.abstained.value else None
 
 
 class LoadCode(_Frozen):

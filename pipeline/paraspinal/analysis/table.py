@@ -81,9 +81,10 @@ def _html_number(measurement: Measurement | None) -> str:
 def leading_entity(mass: MassResult) -> str:
     """Return the likeliest entity of a mass with its probability and odds, or why there is none."""
     differential = mass.differential
-    if differential.posterior is None or differential.abstained.value:
+    name = differential.leader
+    if name is None or differential.posterior is None:
         return f"none named ({differential.abstained.reason or 'no posterior'})"
-    name, p = max(differential.posterior.items(), key=lambda item: item[1])
+    p = differential.posterior[name]
     return f"{name} {100 * p:.0f} % (odds {odds(p)})"
 
 

@@ -6,96 +6,26 @@ before that; a batch that was ended in any way goes on with the same command.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from paraspinal.archive.child import OUTPUT_CODE
-from paraspinal.archive.engine import Workers, run_jobs
 from paraspinal.archive.index import index_archive
-from paraspinal.archive.job import Job, Limits, Report
-from paraspinal.archive.journal import Journal
 from paraspinal.archive.keys import Key, load_key
 from paraspinal.archive.layout import Layout, prepared
-from paraspinal.archive.ledger import Ledger, open_ledger
-from paraspinal.archive.plan import ATTEMPTS, Plan, Recipe, jobs_of, make_plan, make_recipe
-from paraspinal.archive.rules import Rules, choose
-from paraspinal.archive.store import Store, open_store
+from paraspinal.archive.ledger import open_ledger
+from paraspinal.archive.options import ANALYSE, Options
+from paraspinal.archive.plan import Plan, Recipe, make_plan, make_recipe
+from paraspinal.archive.rules import choose
+from paraspinal.archive.running import Running, Tick
+from paraspinal.archive.store import open_store
 from paraspinal.config import Config, load_config
-from paraspinal.errors import OutputError, UsageError
-
-ANALYSE = "paraspinal.archive.tasks:analyse"
-_METRICS_S = 5.0
-Keep = str
-KEEPS = ("result", "report", "maps")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a batch runs.
-
-    Parameters
-    ----------
-    rules : Rules
-        Which series are analysed.
-    limits : Limits
-        Of one case.
-    workers : Workers
-        An embedded cluster, or the address of a scheduler.
-    config : str or Path or Config
-        The profile of the analyses.
-    keep : {"result", "report", "maps"}
-        What of each result stays: ``result.json`` alone, with ``report.html`` (default), or with the label maps.
-    identifiers : bool
-        Write UIDs into the results.
-    retry_failed : bool
-        Try cases again that failed twice.
-    key : Path or None
-        The key file of the digests; ``private/key`` in the output folder without it.
-    task : str
-        ``module:function`` that does a case; another one than the analysis is for trials.
-    settings : dict
-        What that task needs besides.
-    """
-
-    rules: Rules = Rules()  # noqa: RUF009  (frozen)
-    limits: Limits = Limits()  # noqa: RUF009  (frozen)
-    workers: Workers = Workers()  # noqa: RUF009  (frozen)
-    config: str | Path | Config = "default"
-    keep: Keep = "report"
-    identifiers: bool = False
-    retry_failed: bool = False
-    key: Path | None = None
-    task: str = ANALYSE
-    settings: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """How far a batch is, for a progress line."""
-
-    done: int
-    total: int
-    running: int
-    failures: dict[str, int]
-    seconds: float
-
-    @property
-    def per_second(self) -> float:
-        """Cases that ended per second."""
-        return self.done / self.seconds if self.seconds > 0 else 0.0
-
-    @property
-    def eta_s(self) -> float | None:
-        """Seconds until the end at this pace; None before the first case ended."""
-        return (self.total - self.done) / self.per_second if self.done else None
+from paraspinal.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +45,7 @@ class Summary:
 def batch(
     archive: str | Path,
     out: str | Path,
-    options: Options = Options(),
+    options: Options = Options(),  # noqa: B008  (frozen)
     *,
     dry_run: bool = False,
     progress: Callable[[str], None] | None = None,
@@ -149,7 +79,7 @@ def batch(
     tell = progress or (lambda _: None)
     source, results = Path(archive), Layout(Path(out))
     with _output(results, dry_run=dry_run) as layout:
-        key = load_key(options.key or _key_beside(source) or layout.key)
+        key = _key(options.key or _key_beside(source) or layout.key, layout, dry_run=dry_run)
         catalogue = _catalogue(source, layout, key, options, tell, apart=results.root)
         recipe = _recipe(options, key)
         with (
@@ -170,7 +100,7 @@ def batch(
             ran = 0
             if not dry_run:
                 tell(f"{plan.to_run} cases to run")
-                ran = _Batch(ledger, store, layout, options, plan, on_tick).run(recipe)
+                ran = Running(ledger, store, layout, options, plan, on_tick).run(recipe)
             return Summary(plan, ran, ledger.counts(), time.monotonic() - begin)
 
 
@@ -190,6 +120,11 @@ def _output(results: Layout, *, dry_run: bool) -> Iterator[Layout]:
                 if source.with_name(source.name + end).is_file():
                     shutil.copy(source.with_name(source.name + end), target.with_name(target.name + end))
         yield copy
+
+
+def _key(path: Path, layout: Layout, *, dry_run: bool) -> Key:
+    """Return the key of a batch; one that is made for a dry run goes with it."""
+    return load_key(layout.key if dry_run and not path.exists() else path)
 
 
 def _key_beside(archive: Path) -> Path | None:
@@ -228,12 +163,6 @@ def _config(options: Options) -> Config:
 
 def _recipe(options: Options, key: Key) -> Recipe:
     """Return how results are made; whatever changes a result changes its digest."""
-    if options.keep not in KEEPS:
-        raise UsageError(
-            f"Nothing is kept as {options.keep!r}.",
-            code="keep_unknown",
-            remedy=f"Use one of {', '.join(KEEPS)}.",
-        )
     config = _config(options)
     settings = {
         "config": config.model_dump(mode="json"),
@@ -250,118 +179,3 @@ def _recipe(options: Options, key: Key) -> Recipe:
         model = load_model(config.differential.model)
         parts.append(f"{model.name} {model.version}")
     return make_recipe(options.task, settings, *parts)
-
-
-class _Batch:
-    """The running part of a batch."""
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        store: Store,
-        layout: Layout,
-        options: Options,
-        plan: Plan,
-        on_tick: Callable[[Tick], None] | None,
-    ) -> None:
-        self._ledger, self._store, self._layout = ledger, store, layout
-        self._options, self._plan = options, plan
-        self._on_tick = on_tick or (lambda _: None)
-        self._begin = self._measured = time.monotonic()
-        self._done = 0
-        self._failures: dict[str, int] = {}
-
-    def run(self, recipe: Recipe) -> int:
-        """Run what waits; return how many cases came to an end."""
-        journal = Journal(self._layout.root)
-        journal.tell("batch_began", to_run=self._plan.to_run, recipe=recipe.digest)
-        ended = "interrupted"
-        try:
-            if self._plan.to_run:
-                self._run_jobs(recipe, journal)
-            ended = "finished"
-        finally:
-            self._ledger.give_back()
-            with contextlib.suppress(OSError):  # a full disk is told by what ended the batch
-                journal.measure(self._ledger.counts(), self._figures(0))
-                journal.tell("batch_ended", how=ended, ran=self._done, seconds=round(self._elapsed(), 1))
-                journal.close()
-        return self._done
-
-    def _run_jobs(self, recipe: Recipe, journal: Journal) -> None:
-        def started(job: Job) -> None:
-            self._ledger.begin([job.case])
-
-        def reported(report: Report) -> Job | None:
-            again = self._written(report, journal)
-            if not again:
-                return None
-            return Job(
-                report.case,
-                recipe.task,
-                self._store.location(report.case),
-                str(self._layout.case(report.case)),
-                {**recipe.settings, "recipe": recipe.digest, "stamp": self._stamp(report.case)},
-                report.attempt + 1,
-            )
-
-        def ticked(running: int) -> None:
-            now = time.monotonic()
-            if now - self._measured > _METRICS_S:
-                self._measured = now
-                journal.measure(self._ledger.counts(), self._figures(running))
-            self._on_tick(Tick(self._done, self._plan.to_run, running, dict(self._failures), self._elapsed()))
-
-        jobs = jobs_of(self._ledger, self._layout, recipe, self._store.location)
-        options = self._options
-        run_jobs(jobs, options.limits, options.workers, on_start=started, on_report=reported, on_tick=ticked)
-
-    def _stamp(self, case: str) -> str:
-        line = self._ledger.get(case)
-        return "" if line is None else line.stamp
-
-    def _written(self, report: Report, journal: Journal) -> bool:
-        """Write a report down and tell whether its case is to be tried again."""
-        if report.code == OUTPUT_CODE:
-            raise self._disk_error()
-        again = report.status == "failed" and report.attempt < ATTEMPTS
-        self._ledger.end([report], again=frozenset({report.case} if again else ()))
-        journal.tell(
-            "case_ended",
-            case=report.case,
-            status=report.status,
-            code=report.code,
-            attempt=report.attempt,
-            again=again,
-            seconds=report.seconds,
-            peak_mib=report.peak_mib,
-            worker=report.worker,
-        )
-        if report.status != "done":
-            self._failures[report.code] = self._failures.get(report.code, 0) + 1
-        self._done += not again
-        return again
-
-    def _disk_error(self) -> OutputError:
-        """Return what ends the batch where results cannot be written: every further case would fail alike.
-
-        The case stays with those that wait.
-        """
-        return OutputError(
-            f"Results cannot be written to {self._layout.root} any more.",
-            code=OUTPUT_CODE,
-            remedy="Make room or give write permission; the same command goes on from here.",
-        )
-
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._begin
-
-    def _figures(self, running: int) -> dict[str, float]:
-        elapsed = self._elapsed()
-        return {
-            "to_run": float(self._plan.to_run),
-            "ended": float(self._done),
-            "running": float(running),
-            "seconds": elapsed,
-            "cases_per_second": self._done / elapsed if elapsed > 0 else 0.0,
-        }

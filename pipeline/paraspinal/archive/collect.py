@@ -20,13 +20,15 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from paraspinal import __version__
 from paraspinal.archive import flatten
 from paraspinal.archive.columns import PARTITION_COLUMN, PARTITIONED, TABLES, arrow_schema
 from paraspinal.archive.layout import Layout
-from paraspinal.archive.ledger import CaseRow, open_ledger
+from paraspinal.archive.ledger import CaseRow, Ledger, open_ledger
 from paraspinal.errors import OutputError, UsageError
 
 _PIECE = 100  # results that are read at a time
+_SCHEMA, _STATE = "schema.json", ".ledger-state"
 _CSV = ("cases", "masses", "findings", "measurements")
 Tables = dict[str, pa.Table]
 
@@ -72,7 +74,7 @@ def collect(
         rows, unreadable = _write(
             layout, staged, processes, with_csv=with_csv, tell=progress or (lambda _: None)
         )
-        _describe(staged / "schema.json")
+        _describe(staged / _SCHEMA)
         old = layout.root / f".cohort.old.{os.getpid()}"
         if layout.cohort.exists():
             layout.cohort.rename(old)
@@ -89,6 +91,22 @@ def collect(
     return Collected(rows, unreadable, layout.cohort)
 
 
+def up_to_date(layout: Layout) -> bool:
+    """Tell whether the tables hold what the ledger holds; not where there are none, or there is no ledger."""
+    if not layout.ledger.is_file():
+        return False
+    try:
+        made = (layout.cohort / _STATE).read_text(encoding="utf-8")
+    except OSError:
+        return False
+    with open_ledger(layout.ledger) as ledger:
+        return made == _state(ledger)
+
+
+def _state(ledger: Ledger) -> str:
+    return f"{__version__} {ledger.state()}"
+
+
 def _write(
     layout: Layout, staged: Path, processes: int, *, with_csv: bool, tell: Callable[[str], None]
 ) -> tuple[dict[str, int], int]:
@@ -96,6 +114,8 @@ def _write(
     unreadable = read = 0
     with ExitStack() as stack:
         ledger = stack.enter_context(open_ledger(layout.ledger))
+        # From before the first line is read: what ends meanwhile makes the tables old.
+        (staged / _STATE).write_text(_state(ledger), encoding="utf-8")
         writers = _Writers(staged, stack, with_csv=with_csv)
         pool = None
         if processes > 1:

@@ -24,7 +24,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from paraspinal import __version__
-from paraspinal.archive.collect import collect
+from paraspinal.archive.collect import collect, up_to_date
 from paraspinal.archive.histogram import Histogram, histogram
 from paraspinal.archive.layout import Layout
 from paraspinal.errors import OutputError
@@ -70,7 +70,7 @@ def write_dashboard(out: str | Path, *, processes: int = 2) -> Path:
         If the page cannot be written.
     """
     layout = Layout(Path(out))
-    if not _up_to_date(layout):
+    if not up_to_date(layout):
         collect(layout.root, processes=processes)
     page = render(layout)
     staged = layout.root / f".dashboard.{os.getpid()}"
@@ -84,15 +84,6 @@ def write_dashboard(out: str | Path, *, processes: int = 2) -> Path:
             remedy="Make room or give write permission.",
         ) from error
     return layout.dashboard
-
-
-def _up_to_date(layout: Layout) -> bool:
-    try:
-        made = (layout.cohort / "schema.json").stat().st_mtime
-    except OSError:
-        return False
-    parts = [layout.ledger, layout.ledger.with_name(layout.ledger.name + "-wal")]
-    return all(not part.exists() or part.stat().st_mtime <= made for part in parts)
 
 
 def render(layout: Layout) -> str:

@@ -146,7 +146,11 @@ class _Run:
                 return
             self._on_start(job)
             future = self._client.submit(
-                work, job, self._limits, key=f"{job.case}-{job.attempt}-{time.monotonic_ns()}", pure=False
+                work,
+                job,
+                self._limits,
+                key=f"case-{job.case}-{job.attempt}-{time.monotonic_ns()}",
+                pure=False,
             )
             self._open[future] = job
             future.add_done_callback(self._ended.put)

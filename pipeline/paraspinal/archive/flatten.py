@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from paraspinal.archive.ledger import CaseRow
-from paraspinal.result import ENTITIES
+from paraspinal.result import ENTITIES, likeliest
 
 Row = dict[str, Any]
 Cells = tuple[Any, ...]
@@ -74,7 +74,7 @@ def _judged(differential: Mapping[str, Any]) -> Row:
     ratios = differential.get("log_likelihood_ratio") or {}
     silent = not posterior or differential["abstained"]["value"]
     return {
-        "leading": None if silent else max(posterior, key=lambda entity: posterior[entity]),
+        "leading": None if silent else likeliest(posterior),
         "emh_llr": ratios.get("emh"),
         **{f"p_{entity}": posterior.get(entity) for entity in ENTITIES},
     }

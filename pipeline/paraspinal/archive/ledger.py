@@ -148,13 +148,10 @@ class Ledger:
         rows = self._sql.execute("SELECT status, code, count(*) FROM cases GROUP BY status, code")
         return {(status, code): number for status, code, number in rows}
 
-    def pace(self) -> tuple[int, float, float]:
-        """Return number, mean seconds and largest MiB of the attempts that ended as done."""
-        row = self._sql.execute(
-            "SELECT count(*), coalesce(avg(seconds), 0), coalesce(max(peak_mib), 0) FROM attempts"
-            " WHERE status = 'done'"
-        ).fetchone()
-        return int(row[0]), float(row[1]), float(row[2])
+    def state(self) -> str:
+        """Return a text that is another one after any case came to an end or went on."""
+        last = self._sql.execute("SELECT coalesce(max(changed), 0) FROM cases").fetchone()[0]
+        return json.dumps([last, sorted((*key, number) for key, number in self.counts().items())])
 
     @contextmanager
     def _changes(self) -> Iterator[None]:

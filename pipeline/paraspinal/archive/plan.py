@@ -102,18 +102,30 @@ def make_plan(
 
 
 def jobs_of(
-    ledger: Ledger, layout: Layout, recipe: Recipe, locate: Callable[[str], Location]
+    ledger: Ledger, layout: Layout, recipe: Recipe, locate: Callable[[str], Location | None]
 ) -> Iterator[Job]:
     """Yield the jobs of the cases that wait in the ledger; `locate` gives the place of a case."""
     for line in ledger.waiting():
-        yield Job(
-            case=line.id,
-            task=recipe.task,
-            source=locate(line.id),
-            folder=str(layout.case(line.id)),
-            settings={**recipe.settings, "recipe": recipe.digest, "stamp": line.stamp},
-            attempt=line.attempts + 1,
-        )
+        job = job_of(line, layout, recipe, locate)
+        if job is not None:
+            yield job
+
+
+def job_of(
+    line: CaseRow, layout: Layout, recipe: Recipe, locate: Callable[[str], Location | None]
+) -> Job | None:
+    """Return the next attempt of a case; None where the catalogue lost it meanwhile: it waits for the next plan."""
+    source = locate(line.id)
+    if source is None:
+        return None
+    return Job(
+        case=line.id,
+        task=recipe.task,
+        source=source,
+        folder=str(layout.case(line.id)),
+        settings={**recipe.settings, "recipe": recipe.digest, "stamp": line.stamp},
+        attempt=line.attempts + 1,
+    )
 
 
 def _line(

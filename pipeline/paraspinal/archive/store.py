@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from paraspinal.errors import UsageError
-from paraspinal.loading.catalogue import open_catalogue, typed_errors
+from paraspinal.loading.catalogue import APPLICATION_ID, open_catalogue, prepare_database, typed_errors
 
 _BUSY_SECONDS = 30.0
 _SCHEMA = """
@@ -170,18 +170,10 @@ class Store:
                 json.loads(row),
             )
 
-    def location(self, series: str) -> dict[str, Any]:
-        """Return where a series lies.
-
-        Raises
-        ------
-        KeyError
-            The catalogue does not hold it.
-        """
+    def location(self, series: str) -> dict[str, Any] | None:
+        """Return where a series lies; None where the catalogue does not hold it any more."""
         row = self.sql.execute("SELECT location FROM series WHERE id = ?", (series,)).fetchone()
-        if row is None:
-            raise KeyError(series)
-        return dict(json.loads(row[0]))
+        return None if row is None else dict(json.loads(row[0]))
 
     def counts(self) -> dict[str, int]:
         """Return how many places, files, series and series without refusal there are."""
@@ -213,9 +205,7 @@ def open_store(path: Path, *, fingerprint: str = "") -> Iterator[Store]:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, fingerprint: str) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.executescript(_SCHEMA)
+    prepare_database(connection, APPLICATION_ID, _SCHEMA)
     about = dict(connection.execute("SELECT name, value FROM about"))
     if about.get("format", _FORMAT) != _FORMAT:
         connection.executescript(

@@ -82,14 +82,13 @@ def facts_of(result: AnalysisResult) -> dict[str, Any]:
     """Return what the ledger keeps of a result."""
     judged = result.differential
     posterior, ratios = judged.posterior or {}, judged.log_likelihood_ratio or {}
-    leader = max(posterior, key=lambda entity: posterior[entity]) if posterior else None
     return {
         "outcome": result.outcome,
         "verdict": result.loading.verdict,
         "input_digest": result.provenance.input_digest,
         "software_version": result.provenance.software_version,
         "masses": sum(mass.state == "present" for mass in result.masses),
-        "leading": None if judged.abstained.value else leader,
+        "leading": judged.leader,
         "emh_llr": ratios.get("emh"),
         "emh_posterior": posterior.get("emh"),
     }

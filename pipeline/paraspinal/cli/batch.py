@@ -126,7 +126,7 @@ def batch_command(
     with _progress(quiet=quiet or dry_run) as tick:
         done = batch(archive, out, options, dry_run=dry_run, progress=tell, on_tick=tick)
     if not quiet:
-        typer.echo(_planned(done, workers, memory) if dry_run else _told(done, out))
+        typer.echo(_planned(done, None if scheduler else workers, memory) if dry_run else _told(done, out))
     if not dry_run and done.of("failed"):
         raise typer.Exit(_SOME_FAILED)
 
@@ -171,13 +171,16 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _planned(done: Summary, workers: int, memory: float) -> str:
+def _planned(done: Summary, workers: int | None, memory: float) -> str:
     plan = done.plan
     kinds = ", ".join(f"{kind} {n}" for kind, n in sorted(plan.counts.items()) if n)
     large = f" {plan.too_large} may need more than the limit of {memory:.0f} MiB." if plan.too_large else ""
+    time = f"about {_duration(plan.seconds)} of one worker"
+    if workers is not None:
+        time = f"about {_duration(plan.seconds / workers)} with {workers} worker{'s' if workers > 1 else ''}"
     return (
         f"{sum(n for kind, n in plan.counts.items() if kind != 'gone')} series: {kinds or 'none'}.\n"
-        f"To run: {plan.to_run}, about {_duration(plan.seconds / workers)} with {workers} workers,"
+        f"To run: {plan.to_run}, {time},"
         f" up to {plan.largest_mib:.0f} MiB a case.{large}"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,8 +84,10 @@ def evaluate_command(
         page = evaluation_page(found, source=name)
         typer.echo(page)
         if out is not None:
-            write_files(out, {"evaluation.json": found.as_json(), "evaluation.md": page})
-            reliability_picture(found.predictions).save(out / "reliability.png")
+            picture = BytesIO()
+            reliability_picture(found.predictions).save(picture, "PNG")
+            contents = {"evaluation.json": found.as_json(), "evaluation.md": page}
+            write_files(out, {**contents, "reliability.png": picture.getvalue()})
     if faults:
         raise typer.Exit(UsageError.exit_code)
 
@@ -157,7 +160,7 @@ def check_free(out: Path | None, names: tuple[str, ...], *, force: bool) -> None
 
 
 def write_files(out: Path, contents: dict[str, object]) -> None:
-    """Write texts, and what is no text as JSON.
+    """Write texts and bytes as they are, and everything else as JSON.
 
     Raises
     ------
@@ -169,8 +172,10 @@ def write_files(out: Path, contents: dict[str, object]) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            text = content if isinstance(content, str) else json.dumps(content, indent=1)
-            (out / name).write_text(text + "\n", encoding="utf-8")
+            if not isinstance(content, bytes):
+                text = content if isinstance(content, str) else json.dumps(content, indent=1)
+                content = f"{text}\n".encode()
+            (out / name).write_bytes(content)
     except OSError as error:
         raise OutputError(
             f"{out} cannot be written: {error.strerror}.",

@@ -90,12 +90,12 @@ def _mass_line(mass: MassResult, result: AnalysisResult) -> str:
 
 def leading_entity(differential: Differential) -> str:
     """Return ``Lymphoma 51 % (30 to 70 %)``: the likeliest entity, its probability and its 90 % interval."""
-    if differential.posterior is None or differential.abstained.value:
+    name = differential.leader
+    if name is None or differential.posterior is None:
         return "none named"
-    name, p = max(differential.posterior.items(), key=lambda item: item[1])
     interval = (differential.interval or {}).get(name)
     told = "" if interval is None else f" ({percent(interval[0])} to {percent(interval[1])})"
-    return f"{'EMH' if name == 'emh' else entity_name(name)} {percent(p)}{told}"
+    return f"{'EMH' if name == 'emh' else entity_name(name)} {percent(differential.posterior[name])}{told}"
 
 
 def _unnamed(result: AnalysisResult) -> list[str]:

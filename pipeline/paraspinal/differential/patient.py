@@ -8,7 +8,7 @@ from paraspinal.differential.explain import differential_of
 from paraspinal.differential.model import DifferentialModel
 from paraspinal.differential.override import STATED
 from paraspinal.masses.types import Mass
-from paraspinal.result import Differential, Finding
+from paraspinal.result import Differential, Finding, likeliest
 
 UNLIKE_MASSES = "unlike_masses"
 
@@ -58,7 +58,7 @@ def patient_differential(
     ranked = sorted(units, key=lambda unit: (-sum(v for _, _, v in unit), unit[0][0].id))
     judged = mass_differentials(masses, patient, model, prior=prior)
     each = [judged[unit[0][0].id] for unit in ranked]
-    if len({_leader(d) for d in each}) > 1:
+    if len({likeliest(d.posterior or {}) for d in each}) > 1:
         flags = (*flags, UNLIKE_MASSES)
     return each[0].model_copy(update={"flags": flags})
 
@@ -71,11 +71,6 @@ def _units(masses: Sequence[JudgedMass]) -> list[list[JudgedMass]]:
         key = ("single", mass.id) if mass.pair_id is None else ("pair", mass.pair_id)
         units.setdefault(key, []).append(judged)
     return list(units.values())
-
-
-def _leader(differential: Differential) -> str:
-    posterior = differential.posterior or {}
-    return max(posterior, key=lambda entity: posterior[entity])
 
 
 def joined_findings(unit: Sequence[tuple[int, Sequence[Finding], float]]) -> list[Finding]:

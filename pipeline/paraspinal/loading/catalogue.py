@@ -34,7 +34,7 @@ _FORMAT_DIGEST = hashlib.sha256(
     .encode()
 ).hexdigest()[:8]  # fmt: skip
 # "PSCT" in ASCII: PRAGMA application_id tells our files from those of other programs.
-_APPLICATION_ID = 0x50534354
+APPLICATION_ID = 0x50534354
 _BUSY_SECONDS = 30.0
 _CHUNK = 500
 # A file that changed this recently may change again within one tick of the file system's clock.
@@ -120,7 +120,7 @@ def open_catalogue(path: Path) -> Iterator[Catalogue]:
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
         with typed_errors(path):
-            prepare_database(connection, _APPLICATION_ID, _SCHEMA)
+            prepare_database(connection, APPLICATION_ID, _SCHEMA)
         yield Catalogue(connection, path)
     finally:
         connection.close()

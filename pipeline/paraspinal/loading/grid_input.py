@@ -158,6 +158,9 @@ def _checked(kind: GridKind, file: SourceFile, label: str, config: LoadingConfig
         )
     if (problem := odd_scale(header.slope, header.intercept, _stored_range(header.dtype))) is not None:
         raise refuse("not_hounsfield", f"The conversion of {label} {problem}.", file=label)
+    lowest = header.slope * _stored_range(header.dtype)[0] + header.intercept
+    if lowest > LOW_DENSITY_HU:  # known before any voxel is read: a label map, most often
+        raise _no_fat_or_air(label, lowest, f"no value below {lowest:g} fits into {header.dtype.name}")
     if min(geometry.shape) < config.min_slices:
         raise refuse(
             "too_few_slices", f"{label} has {min(geometry.shape)} slices.", shape=list(geometry.shape)
@@ -259,12 +262,15 @@ def _check_values(tally: _Tally, label: str) -> None:
     low, high = (tally.low, tally.high) if np.isfinite(tally.low) else (0.0, 0.0)
     # A label map or a shifted scan (0 … 4095) holds no fat or air either.
     if low > LOW_DENSITY_HU:
-        raise refuse(
-            "not_hounsfield",
-            f"No voxel of {label} reads as fat or air (lowest value {low:g}): it is no CT in Hounsfield units.",
-            lowest=low,
-            highest=high,
-        )
+        raise _no_fat_or_air(label, low, f"lowest value {low:g}, highest {high:g}")
+
+
+def _no_fat_or_air(label: str, lowest: float, why: str) -> LoadError:
+    return refuse(
+        "not_hounsfield",
+        f"No voxel of {label} reads as fat or air ({why}): it is no CT in Hounsfield units.",
+        lowest=lowest,
+    )
 
 
 def _value_notes(tally: _Tally) -> list[LoadCode]:

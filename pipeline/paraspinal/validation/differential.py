@@ -20,7 +20,7 @@ from paraspinal.differential.model import DifferentialModel
 from paraspinal.differential.observe import observe
 from paraspinal.differential.patient import joined_findings
 from paraspinal.phantom import make_phantom
-from paraspinal.result import ENTITIES, Finding
+from paraspinal.result import ENTITIES, Finding, likeliest
 from paraspinal.validation.draw_entity import EntityPatient, draw_entity_patient
 from paraspinal.validation.wilson import share
 
@@ -101,7 +101,7 @@ def ceiling(model: DifferentialModel, *, per_entity: int = 300, seed: int = 0) -
         cases = [drawn_findings(p.truth, model, rng, misread=False) for p in patients]
         for d in differentials_of(cases, model):
             posterior = d.posterior or {}
-            right += max(posterior, key=lambda e: posterior[e]) == entity
+            right += likeliest(posterior) == entity
             total += 1
     return right / total
 
@@ -115,7 +115,7 @@ def differential_table(records: Sequence[Record]) -> str:
 
 
 def _first(posterior: dict[str, float] | None, entity: str) -> bool:
-    return posterior is not None and max(posterior, key=lambda e: posterior[e]) == entity
+    return posterior is not None and likeliest(posterior) == entity
 
 
 def _within_two(posterior: dict[str, float] | None, entity: str) -> bool:
