@@ -25,6 +25,7 @@ from paraspinal.archive import flatten
 from paraspinal.archive.columns import PARTITION_COLUMN, PARTITIONED, TABLES, arrow_schema
 from paraspinal.archive.layout import Layout
 from paraspinal.archive.ledger import CaseRow, Ledger, open_ledger
+from paraspinal.collector import collector_paused
 from paraspinal.errors import OutputError, UsageError
 
 _PIECE = 100  # results that are read at a time
@@ -154,15 +155,16 @@ def tables_of(lines: Sequence[CaseRow], root: Path) -> tuple[Tables, int]:
     layout = Layout(root)
     rows: dict[str, list[flatten.Cells]] = {name: [] for name in TABLES}
     missing = 0
-    for line in lines:
-        result = _result(layout.case(line.id)) if line.status == "done" else None
-        missing += line.status == "done" and result is None
-        rows["cases"].append(_cells("cases", flatten.case_row(line, result)))
-        if result is not None:
-            rows["masses"] += (_cells("masses", row) for row in flatten.mass_rows(line.id, result))
-            rows["measurements"] += flatten.measurement_rows(line.id, result)
-            rows["findings"] += flatten.finding_rows(line.id, result)
-    return {name: _table(name, own) for name, own in rows.items()}, missing
+    with collector_paused():
+        for line in lines:
+            result = _result(layout.case(line.id)) if line.status == "done" else None
+            missing += line.status == "done" and result is None
+            rows["cases"].append(_cells("cases", flatten.case_row(line, result)))
+            if result is not None:
+                rows["masses"] += (_cells("masses", row) for row in flatten.mass_rows(line.id, result))
+                rows["measurements"] += flatten.measurement_rows(line.id, result)
+                rows["findings"] += flatten.finding_rows(line.id, result)
+        return {name: _table(name, own) for name, own in rows.items()}, missing
 
 
 def _cells(name: str, row: flatten.Row) -> flatten.Cells:

@@ -7,7 +7,6 @@ any time: it is made again from the files.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import os
@@ -21,6 +20,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from paraspinal.collector import collector_paused
 from paraspinal.dicomio.headers import ImageHeader, PixelFormat, Plane, Rescale
 from paraspinal.dicomio.sniff import FileKind
 from paraspinal.errors import UsageError
@@ -81,7 +81,7 @@ class Catalogue:
         """Return what is known, by path, of the files that did not change."""
         states = {stamp.path: stamp.state for stamp in stamps}
         found: dict[str, Known] = {}
-        with typed_errors(self._path), _collector_paused():
+        with typed_errors(self._path), collector_paused():
             reader = _Reader(self._connection)
             for path, state, content in self._rows(list(states)):
                 if state == states.get(path) and (known := reader.known(state, content)) is not None:
@@ -160,18 +160,6 @@ def prepare_database(connection: sqlite3.Connection, application_id: int, schema
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.executescript(schema)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the collector from looking through ever more headers, none of which is garbage: it takes half the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 @contextmanager
