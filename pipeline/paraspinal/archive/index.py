@@ -6,6 +6,7 @@ images of one UID that lie in several folders are one series.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -130,13 +131,17 @@ class _Run:
     def folders(self, found: Iterable[Folder]) -> None:
         """Look at folders that changed, and mark the others as seen."""
         known = self.store.stamps()
+        inside: dict[str, list[str]] = {}  # places by the folder above them: zips and volume files among them
+        for place in known:
+            inside.setdefault(os.path.dirname(place), []).append(place)
         same: list[str] = []
         saved = time.monotonic()
         for folder in found:
             path = str(folder.path)
             if folder.stamp and known.get(path) == folder.stamp:
                 same.append(path)
-                same.extend(p for p in self._alone_in(folder, known))
+                names = {file.name for file in folder.files}
+                same.extend(p for p in inside.get(path, ()) if os.path.basename(p) in names)
                 self.unchanged += 1
             else:
                 self._look_at(folder)
@@ -146,10 +151,6 @@ class _Run:
                 saved = time.monotonic()
             self._progress(f"{self.read} folders read, {self.unchanged} unchanged")
         self._mark(same)
-
-    def _alone_in(self, folder: Folder, known: dict[str, str]) -> Iterable[str]:
-        """Return the zips and volume files of an unchanged folder, which are places of their own."""
-        return (path for file in folder.files if (path := str(folder.path / file.name)) in known)
 
     def _mark(self, same: list[str]) -> None:
         with self.store.transaction():

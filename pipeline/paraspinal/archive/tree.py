@@ -6,21 +6,31 @@ import hashlib
 import os
 import stat
 import time
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 # A file that changed this recently may change again within one tick of the file system's clock.
 _SETTLED_NS = 2_000_000_000
+_SIGNED = (1 << 63) - 1  # some file systems use all 64 bits of an inode's number
 
 
-@dataclass(frozen=True, slots=True)
-class FileStamp:
-    """A regular file: its name, its size, and what changes whenever its content does."""
+class FileStamp(NamedTuple):
+    """A regular file: its name, its size, and what changes with its content: times (ns) and inode."""
 
     name: str
     size: int
-    state: str
+    modified: int
+    changed: int
+    inode: int
+
+    @property
+    def state(self) -> str:
+        """What tells the file from itself after any change."""
+        return f"{self.size}:{self.modified}:{self.changed}:{self.inode}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +64,17 @@ def walk_folders(root: Path, *, leave_out: frozenset[Path] = frozenset()) -> Ite
                 continue
             seen.add((place.st_dev, place.st_ino))
             files, folders = _entries(path, leave_out)
+            files.sort()
         except OSError as error:
             yield Folder(path, (), "", error.strerror or "it cannot be read")
             continue
         stack.extend(sorted((path / name for name in folders), reverse=True))
         if files:
-            yield Folder(path, tuple(sorted((f for f, _ in files), key=lambda f: f.name)), _stamp(files))
+            yield Folder(path, tuple(files), _stamp(files))
 
 
-def _entries(path: Path, leave_out: frozenset[Path]) -> tuple[list[tuple[FileStamp, int]], list[str]]:
-    files: list[tuple[FileStamp, int]] = []
+def _entries(path: Path, leave_out: frozenset[Path]) -> tuple[list[FileStamp], list[str]]:
+    files: list[FileStamp] = []
     folders: list[str] = []
     here = path.resolve()
     apart = {one.name for one in leave_out if one.parent == here}
@@ -78,14 +89,22 @@ def _entries(path: Path, leave_out: frozenset[Path]) -> tuple[list[tuple[FileSta
             if stat.S_ISDIR(status.st_mode):
                 folders.append(entry.name)
             elif stat.S_ISREG(status.st_mode):
-                latest = max(status.st_mtime_ns, status.st_ctime_ns)
-                state = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
-                files.append((FileStamp(entry.name, status.st_size, state), latest))
+                files.append(
+                    FileStamp(
+                        entry.name,
+                        status.st_size,
+                        status.st_mtime_ns,
+                        status.st_ctime_ns,
+                        status.st_ino & _SIGNED,
+                    )
+                )
     return files, folders
 
 
-def _stamp(files: list[tuple[FileStamp, int]]) -> str:
-    if max(latest for _, latest in files) > time.time_ns() - _SETTLED_NS:
+def _stamp(files: list[FileStamp]) -> str:
+    latest = max(max(file.modified for file in files), max(file.changed for file in files))
+    if latest > time.time_ns() - _SETTLED_NS:
         return ""
-    lines = sorted(f"{file.name}\0{file.state}" for file, _ in files)
-    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    names = "\0".join(file.name for file in files).encode("utf-8", "surrogateescape")
+    numbers = array("q", chain.from_iterable(file[1:] for file in files))
+    return hashlib.sha256(names + b"\0\0" + numbers.tobytes()).hexdigest()[:24]
