@@ -3,9 +3,11 @@
     python benchmarks/archive_chaos.py                       # 10 seeds of 1,000 rehearsed cases
     python benchmarks/archive_chaos.py --seeds 1 --cases 10000
     python benchmarks/archive_chaos.py --scheduler           # a scheduler of its own, killed as well
+    python benchmarks/archive_chaos.py --seeds 1 --archive FOLDER   # the real analysis of the series of a folder
 
-The same command is started again until every case is done. A case is lost if the ledger forgets it or calls it done
-without a whole result; it is done twice if it was written down as done more than once.
+The same command is started again until every case is done or refused. A case is lost if the ledger forgets it or
+calls it done without a whole result; it is done twice if it was written down as done more than once. Results of real
+analyses are compared with those of an undisturbed batch.
 """
 
 from __future__ import annotations
@@ -22,10 +24,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from paraspinal.archive import Limits, Options, Workers, batch, load_key
+from paraspinal.archive import Limits, Options, Rules, Workers, batch, load_key
 from paraspinal.archive.layout import Layout
 from paraspinal.archive.ledger import open_ledger
 from paraspinal.archive.receipt import whole_receipt
@@ -49,8 +52,15 @@ def prepare(folder: Path, cases: int) -> None:
             store.replace_series(name, [entry])
 
 
-def options(folder: Path, workers: int, scheduler: str | None) -> Options:
-    """Return how the rehearsal runs."""
+def options(folder: Path, workers: int, scheduler: str | None, archive: Path | None = None) -> Options:
+    """Return how the rehearsal runs, or the analysis of an archive."""
+    if archive is not None:
+        return Options(
+            workers=Workers(workers, scheduler),
+            key=folder / "key",
+            rules=Rules(per_study=False),
+            retry_failed=True,
+        )
     return Options(
         limits=Limits(seconds=60.0, memory_mib=1000.0),
         workers=Workers(workers, scheduler),
@@ -61,12 +71,14 @@ def options(folder: Path, workers: int, scheduler: str | None) -> Options:
     )
 
 
-def run_parent(folder: Path, workers: int, scheduler: str | None) -> None:
+def run_parent(folder: Path, workers: int, scheduler: str | None, archive: Path | None) -> None:
     """Be the parent: run the batch to its end, or until it is killed."""
-    batch(folder / "catalogue", folder / "out", options(folder, workers, scheduler))
+    batch(archive or folder / "catalogue", folder / "out", options(folder, workers, scheduler, archive))
 
 
-def torment(folder: Path, seed: int, workers: int, *, own_scheduler: bool) -> tuple[int, int]:
+def torment(
+    folder: Path, seed: int, workers: int, *, own_scheduler: bool, archive: Path | None = None
+) -> tuple[int, int]:
     """Run one batch to its end under random kills; return how often the parent was started, and the kills."""
     rng = random.Random(seed)
     starts = kills = 0
@@ -77,6 +89,7 @@ def torment(folder: Path, seed: int, workers: int, *, own_scheduler: bool) -> tu
             address = cluster.address() if cluster is not None else None
             command = [sys.executable, str(_SELF), "--parent", str(folder), "--workers", str(workers)]
             command += ["--address", address] if address else []
+            command += ["--archive", str(archive)] if archive else []
             parent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             while parent.poll() is None:
                 time.sleep(rng.expovariate(1 / _PAUSE_S))
@@ -182,25 +195,45 @@ class Cluster:
 
 
 def finished(folder: Path) -> bool:
-    """Tell whether every case is done."""
+    """Tell whether every case came to its end."""
     path = folder / "out" / "ledger.sqlite"
     if not path.exists():
         return False
     with open_ledger(path) as ledger:
         counts = ledger.counts()
-    return bool(counts) and all(status == "done" for status, _ in counts)
+    return bool(counts) and all(status in ("done", "refused") for status, _ in counts)
 
 
 def verdict(folder: Path, cases: int) -> tuple[int, int, int]:
-    """Return cases done, lost, and done twice."""
+    """Return cases that came to their end, lost, and done twice."""
     with open_ledger(folder / "out" / "ledger.sqlite") as ledger:
         layout = Layout(folder / "out")
         done = sum(whole_receipt(layout.case(row.id)) is not None for row in ledger.rows("done"))
+        done += sum(1 for _ in ledger.rows("refused"))
     with sqlite3.connect(folder / "out" / "ledger.sqlite") as sql:
         twice = sql.execute(
             "SELECT count(*) FROM (SELECT id FROM attempts WHERE status = 'done' GROUP BY id HAVING count(*) > 1)"
         ).fetchone()[0]
     return done, cases - done, twice
+
+
+def undisturbed(folder: Path, archive: Path, workers: int) -> tuple[int, int]:
+    """Analyse the archive again without kills; return its cases, and how many have another result."""
+    quiet = Layout(folder / "quiet")
+    batch(archive, quiet.root, options(folder, workers, None, archive))
+    tried = Layout(folder / "out")
+    with open_ledger(quiet.ledger) as ledger:
+        lines = list(ledger.rows())
+    return len(lines), sum(_content(quiet.case(x.id)) != _content(tried.case(x.id)) for x in lines)
+
+
+def _content(folder: Path) -> dict[str, Any] | None:
+    """Return a result without when and how fast it was made; None for a case without one."""
+    try:
+        result: dict[str, Any] = json.loads((folder / "result.json").read_bytes())
+    except OSError:
+        return None
+    return {name: value for name, value in result.items() if name != "provenance"}
 
 
 def main() -> None:
@@ -212,27 +245,35 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--scheduler", action="store_true", help="a scheduler and workers of their own")
+    parser.add_argument("--archive", type=Path, help="analyse the series of this folder instead")
     parser.add_argument("--parent", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--address", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.parent is not None:
-        run_parent(given.parent, given.workers, given.address)
+        run_parent(given.parent, given.workers, given.address, given.archive)
         return
-    lost = twice = 0
+    lost = twice = total = 0
     for seed in range(given.seeds):
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            prepare(folder, given.cases)
+            if given.archive is None:
+                prepare(folder, given.cases)
             begin = time.perf_counter()
-            starts, kills = torment(folder, seed, given.workers, own_scheduler=given.scheduler)
-            done, own_lost, own_twice = verdict(folder, given.cases)
-            lost, twice = lost + own_lost, twice + own_twice
+            starts, kills = torment(
+                folder, seed, given.workers, own_scheduler=given.scheduler, archive=given.archive
+            )
+            seconds, cases, told = time.perf_counter() - begin, given.cases, ""
+            if given.archive is not None:
+                cases, other = undisturbed(folder, given.archive, given.workers)
+                told = f"; {other} results unlike those of an undisturbed batch"
+            done, own_lost, own_twice = verdict(folder, cases)
+            lost, twice, total = lost + own_lost, twice + own_twice, total + cases
             print(
                 f"seed {seed}: {done} done, {own_lost} lost, {own_twice} twice; {kills} kills,"
-                f" {starts} starts, {time.perf_counter() - begin:.0f} s",
+                f" {starts} starts, {seconds:.0f} s{told}",
                 flush=True,
             )
-    print(f"{given.seeds * given.cases} cases: {lost} lost, {twice} done twice")
+    print(f"{total} cases: {lost} lost, {twice} done twice")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 Record = dict[str, Any]
-BUDGET_SECONDS, BUDGET_MIB = 15.0, 2560.0
+BUDGET_SECONDS, BUDGET_MIB = 10.0, 1536.0
 
 
 def peak_mib() -> float:

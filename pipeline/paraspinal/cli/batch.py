@@ -46,7 +46,12 @@ def batch_command(
             metavar="ADDRESS", help="Use the workers of this Dask scheduler (tcp://HOST:8786) instead."
         ),
     ] = None,
-    cores: Annotated[int, typer.Option(min=1, help="Processor cores that one case may use.")] = 1,
+    cores: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Processor cores that one case's own threads may use; linear algebra stays on one."
+        ),
+    ] = 1,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=1.0, help="A case that takes longer is ended.")
     ] = 600.0,
