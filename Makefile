@@ -55,6 +55,7 @@ validate: $(INSTALLED)
 	@if [ -n "$$PARASPINAL_DATA" ]; then \
 		$(BIN)/paraspinal validate hybrid --jobs 2 --write docs/validation.md; \
 		$(BIN)/paraspinal validate bone --jobs 2 --write docs/validation.md; \
+		$(BIN)/paraspinal validate bilateral --jobs 2 --write docs/validation.md; \
 		$(BIN)/paraspinal validate untouched --write docs/validation.md; \
 	else echo "PARASPINAL_DATA is not set: no real series, no hybrid suite." >&2; fi
 

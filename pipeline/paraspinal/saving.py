@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from paraspinal.anatomy import native_labels
 from paraspinal.anatomy.native import to_native
+from paraspinal.anatomy.parallel import both
 from paraspinal.dicomio.nifti import write_nifti
 from paraspinal.errors import AnalysisError, LoadError, OutputError
 from paraspinal.report import write_report
@@ -85,11 +86,18 @@ def _check_free(folder: Path) -> None:
 
 
 def save_analysis(
-    analysis: AnalysisLike, folder: Path, *, force: bool = False, debug_images: bool = False
+    analysis: AnalysisLike,
+    folder: Path,
+    *,
+    force: bool = False,
+    debug_images: bool = False,
+    maps: bool = True,
+    page: bool = True,
 ) -> Path:
     """Write ``result.json`` and its companions into `folder` and return it.
 
-    With `debug_images` contact sheets of every structure go into its subfolder ``debug``.
+    With `debug_images` contact sheets of every structure go into its subfolder ``debug``; without `maps` or `page`
+    label maps or ``report.html`` are left out.
 
     Raises
     ------
@@ -100,8 +108,10 @@ def save_analysis(
     """
     check_destination(folder, force=force)
     with _staging(folder) as staged:
-        _write_label_maps(analysis, staged)
-        write_report(staged / "report.html", analysis)
+        both(
+            lambda: _write_label_maps(analysis, staged) if maps else None,
+            lambda: write_report(staged / "report.html", analysis) if page else None,
+        )
         if debug_images:
             _write_sheets(analysis, staged / DEBUG_FOLDER)
         (staged / RESULT_NAME).write_text(result_json(analysis.result), encoding="utf-8")

@@ -12,7 +12,7 @@ from paraspinal.analysis.corrections import UserCorrections, corrected_search
 from paraspinal.analysis.finite import check_finite
 from paraspinal.anatomy.given.apply import apply_structures
 from paraspinal.anatomy.given.types import StructureSet
-from paraspinal.anatomy.parallel import each
+from paraspinal.anatomy.parallel import both, each
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import Config
 from paraspinal.errors import AnalysisError, UsageError
@@ -153,16 +153,18 @@ def _measure(scan: Survey, found: Anatomy, config: Config) -> Measured:
         others = [other for other in every if other.id != mass.id]
         return measure.measure_mass(*where, mass, config=config.measure, others=others, bones=bones)
 
-    return Measured(
-        patient=measure.mark_patient(
-            measure.measure_patient(*where, config=config.measure, ribs=bones.ribs), scan.volume, found
-        ),
-        vertebrae=measure.measure_vertebrae(
+    def rest() -> tuple[Measurements, Mapping[str, Measurements]]:
+        patient = measure.measure_patient(*where, config=config.measure, ribs=bones.ribs)
+        vertebrae = measure.measure_vertebrae(
             *where, config=config.measure, walls=bones.walls, cortex_hu=bones.ribs.cortex_hu
-        ),
-        masses=dict(
-            zip([mass.id for mass in scan.search.masses], each(one, scan.search.masses), strict=True)
-        ),
+        )
+        return measure.mark_patient(patient, scan.volume, found), vertebrae
+
+    own, (patient, vertebrae) = both(lambda: each(one, every), rest)
+    return Measured(
+        patient=patient,
+        vertebrae=vertebrae,
+        masses=dict(zip([mass.id for mass in every], own, strict=True)),
         bones=bones,
         ribs=measure.measure_ribs(bones.ribs, *where, config=config.measure),
     )

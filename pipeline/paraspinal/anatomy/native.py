@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -51,10 +50,10 @@ def to_native(data: Labels, grid: Geometry, native: Geometry) -> Labels:
     """Spread a working-grid array over the native grid of the same box (nearest voxel)."""
     _, ny, nx = native.shape
     z = _nearest_slice(native.shape[0], grid.shape[0])
-    planes: Mapping[int, Labels] = {
-        int(k): cv2.resize(data[k], (nx, ny), interpolation=cv2.INTER_NEAREST_EXACT) for k in np.unique(z)
-    }
-    return np.stack([planes[int(k)] for k in z])
+    out = np.empty(native.shape, data.dtype)
+    for k in np.unique(z):
+        out[z == k] = cv2.resize(data[k], (nx, ny), interpolation=cv2.INTER_NEAREST_EXACT)
+    return out
 
 
 def _nearest_slice(native: int, working: int) -> npt.NDArray[np.int64]:

@@ -21,9 +21,6 @@ from paraspinal.config import Config
 from paraspinal.result import AnalysisResult
 from paraspinal.saving import save_analysis
 
-_MAPS = ("labels.nii.gz", "labels.json", "masses.nii.gz", "compartments.nii.gz", "compartments.json")
-_LABELS_KEPT = "maps"
-
 
 def analyse(job: Job) -> dict[str, Any]:
     """Analyse the series of a job, write its folder with the receipt last, and return the facts of the ledger.
@@ -58,13 +55,8 @@ def analyse(job: Job) -> dict[str, Any]:
 
 def _save(analysis: Analysis, folder: Path, *, keep: str) -> None:
     """Write the folder; label maps, which are most of its size, only where they were asked for."""
-    save_analysis(analysis, folder, force=True)
+    save_analysis(analysis, folder, force=True, maps=keep == "maps", page=keep != "result")
     write_thumbnail(folder / "thumbnail.png", analysis)
-    if keep != _LABELS_KEPT:
-        for name in _MAPS:
-            (folder / name).unlink(missing_ok=True)
-    if keep == "result":
-        (folder / "report.html").unlink(missing_ok=True)
 
 
 def without_names(result: AnalysisResult, case: str, *, salt: str) -> AnalysisResult:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from paraspinal.anatomy.parallel import both
 from paraspinal.anatomy.types import Anatomy
 from paraspinal.config import MeasureConfig
 from paraspinal.masses.types import Mass
 from paraspinal.measure.bone_defect import survey_walls
 from paraspinal.measure.canal_extension import Epidural, clean_levels
 from paraspinal.measure.endplate_loss import Interspaces, clean_interspaces
-from paraspinal.measure.epidural import read_levels
+from paraspinal.measure.epidural import Level, read_levels
 from paraspinal.measure.erosion import CleanWalls
-from paraspinal.measure.foramen import read_foramina
+from paraspinal.measure.foramen import Foramen, read_foramina
 from paraspinal.measure.foramen_widening import Foramina, clean_foramina
-from paraspinal.measure.interspace import read_interspaces
+from paraspinal.measure.interspace import Interspace, read_interspaces
 from paraspinal.measure.metal import metal_levels
 from paraspinal.measure.rib import RibSurvey, survey_ribs
 from paraspinal.measure.rib_erosion import RibLosses, survey_rib_losses
@@ -47,16 +48,24 @@ def survey_bones(
 
     Vertebrae with metal are left out: they are no reference, and nothing is read of them.
     """
-    metal = metal_levels(volume, anatomy, quality)
-    walls = survey_walls(volume, anatomy, masses, metal=metal)
-    foramina = [f for f in read_foramina(volume, anatomy) if f.label not in metal]
-    levels = [level for level in read_levels(volume, anatomy) if level.label not in metal]
-    spaces = read_interspaces(volume, anatomy, walls.walls)
+
+    def spine() -> tuple[CleanWalls, list[Foramen], list[Level], tuple[Interspace, ...]]:
+        metal = metal_levels(volume, anatomy, quality)
+        walls = survey_walls(volume, anatomy, masses, metal=metal)
+        foramina = [f for f in read_foramina(volume, anatomy) if f.label not in metal]
+        levels = [level for level in read_levels(volume, anatomy) if level.label not in metal]
+        return walls, foramina, levels, read_interspaces(volume, anatomy, walls.walls)
+
+    def ribs() -> tuple[RibSurvey, RibLosses | None]:
+        losses = survey_rib_losses(volume, anatomy, masses) if masses else None
+        return survey_ribs(volume, anatomy, quality, config or MeasureConfig()), losses
+
+    (walls, foramina, levels, spaces), (own_ribs, losses) = both(spine, ribs)
     return Bones(
         walls=walls,
         foramina=clean_foramina(foramina, masses, volume.geometry),
         interspaces=clean_interspaces(spaces, masses, volume.geometry),
         epidural=clean_levels(levels, masses, volume.geometry),
-        ribs=survey_ribs(volume, anatomy, quality, config or MeasureConfig()),
-        rib_losses=survey_rib_losses(volume, anatomy, masses) if masses else None,
+        ribs=own_ribs,
+        rib_losses=losses,
     )
