@@ -285,7 +285,9 @@ def _compartments(spaces: LabelMap | None, volume: CTVolume) -> LabelArray:
 
 
 def _write_map(path: Path, labels: npt.NDArray[np.unsignedinteger], volume: CTVolume) -> None:
-    write_nifti(path, volume.to_source(labels), volume.source_geometry())
+    stored = np.ascontiguousarray(volume.to_source(labels))
+    del labels  # a flipped copy, the image that is written and this one are each as large as the series
+    write_nifti(path, stored, volume.source_geometry())
 
 
 def _labels(analysis: AnalysisLike) -> LabelArray:
