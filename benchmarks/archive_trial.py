@@ -50,6 +50,7 @@ TROUBLE: Mapping[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
     "over-memory": ((), "failed", ("memory_limit", "out_of_memory")),
     HANG: ((), "failed", ("timeout",)),
 }
+_RIGHT, _HIDDEN, _WRONG = "right", "hidden in the liver and said to be", "wrong"
 _COUNTS = {"huge": 2, "over-memory": 2, HANG: 1}
 
 
@@ -151,24 +152,32 @@ def judge(known: Known, rows: Mapping[str, list[CaseRow]], out: Path) -> tuple[C
             wrong.append(f"{name}: {[(row.status, row.code) for row in own]}")
             continue
         right[kind or "good"] += 1
-        if not kind and not _found(out, fits[0].id, mass):
-            right["good, finding wrong"] += 1
-            wrong.append(f"{name}: finding, {fits[0].facts.get('outcome')}")
+        if not kind:
+            finding = _finding(out, fits[0].id, mass)
+            right[finding] += 1
+            if finding == _WRONG:
+                wrong.append(f"{name}: finding, {fits[0].facts.get('outcome')}")
     return right, wrong
 
 
-def _found(out: Path, case: str, mass: MassSpec | None) -> bool:
-    """Tell whether a good series reads as it is: its mass on its side near its level, or no present mass."""
+def _finding(out: Path, case: str, mass: MassSpec | None) -> str:
+    """Return how a good series reads: its mass on its side near its level, or no present mass, is right.
+
+    A mass that no density parts from the liver about it cannot be seen: it is hidden and said to be where the outcome
+    is inconclusive and names its side and level.
+    """
     result = json.loads((out / "cases" / case[:2] / case / "result.json").read_text())
     present = [m for m in result["masses"] if m["state"] == "present"]
     if mass is None:
-        return not present
+        return _WRONG if present else _RIGHT
     order = [f"T{n}" for n in range(1, 13)] + [f"L{n}" for n in range(1, 6)]
     at = order.index(mass.level)
-    return any(
-        m["side"] == mass.side and order.index(m["levels"][0]) - 1 <= at <= order.index(m["levels"][-1]) + 1
-        for m in present
-    )
+    for m in present:
+        levels = order.index(m["levels"][0]) - 1, order.index(m["levels"][-1]) + 1
+        if m["side"] == mass.side and levels[0] <= at <= levels[1]:
+            return _RIGHT
+    named = f"{mass.side} {mass.level}" in result["outcome_reason"]
+    return _HIDDEN if result["outcome"] == "inconclusive" and named else _WRONG
 
 
 def remembered(path: Path, archive: Path, series: int) -> Known:
@@ -218,7 +227,7 @@ def main() -> None:
             total = sum((k or "good") == kind for k, _ in known.values())
             if total:
                 print(f"  {kind:14} {right[kind]} of {total} as expected")
-        print(f"  findings of good series wrong: {right['good, finding wrong']}")
+        print("  findings of good series: " + ", ".join(f"{n} {right[n]}" for n in (_RIGHT, _HIDDEN, _WRONG)))
         for line in wrong:
             print(f"  - {line}")
 

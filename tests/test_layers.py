@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-GROUND = ("errors", "config", "volume", "result", "data")
+GROUND = ("errors", "collector", "config", "volume", "result", "data")
 ROWS = (
     "dicomio",
     "loading",
