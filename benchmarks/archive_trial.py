@@ -50,7 +50,8 @@ TROUBLE: Mapping[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
     "over-memory": ((), "failed", ("memory_limit", "out_of_memory")),
     HANG: ((), "failed", ("timeout",)),
 }
-_RIGHT, _HIDDEN, _WRONG = "right", "hidden in the liver and said to be", "wrong"
+_RIGHT, _DOUBTED, _WRONG = "right", "indeterminate at the right place", "wrong"
+_HIDDEN = "hidden in the liver and said to be"
 _COUNTS = {"huge": 2, "over-memory": 2, HANG: 1}
 
 
@@ -164,7 +165,7 @@ def _finding(out: Path, case: str, mass: MassSpec | None) -> str:
     """Return how a good series reads: its mass on its side near its level, or no present mass, is right.
 
     A mass that no density parts from the liver about it cannot be seen: it is hidden and said to be where the outcome
-    is inconclusive and names its side and level.
+    is inconclusive and names its side and level, and doubted where a candidate there is indeterminate.
     """
     result = json.loads((out / "cases" / case[:2] / case / "result.json").read_text())
     present = [m for m in result["masses"] if m["state"] == "present"]
@@ -172,10 +173,10 @@ def _finding(out: Path, case: str, mass: MassSpec | None) -> str:
         return _WRONG if present else _RIGHT
     order = [f"T{n}" for n in range(1, 13)] + [f"L{n}" for n in range(1, 6)]
     at = order.index(mass.level)
-    for m in present:
+    for m in sorted(result["masses"], key=lambda m: m["state"] != "present"):
         levels = order.index(m["levels"][0]) - 1, order.index(m["levels"][-1]) + 1
         if m["side"] == mass.side and levels[0] <= at <= levels[1]:
-            return _RIGHT
+            return _RIGHT if m["state"] == "present" else _DOUBTED
     named = f"{mass.side} {mass.level}" in result["outcome_reason"]
     return _HIDDEN if result["outcome"] == "inconclusive" and named else _WRONG
 
@@ -227,7 +228,10 @@ def main() -> None:
             total = sum((k or "good") == kind for k, _ in known.values())
             if total:
                 print(f"  {kind:14} {right[kind]} of {total} as expected")
-        print("  findings of good series: " + ", ".join(f"{n} {right[n]}" for n in (_RIGHT, _HIDDEN, _WRONG)))
+        print(
+            "  findings of good series: "
+            + ", ".join(f"{n} {right[n]}" for n in (_RIGHT, _DOUBTED, _HIDDEN, _WRONG))
+        )
         for line in wrong:
             print(f"  - {line}")
 
