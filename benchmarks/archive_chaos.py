@@ -35,7 +35,7 @@ from paraspinal.archive.receipt import whole_receipt
 from paraspinal.archive.store import SeriesEntry, open_store
 
 _SELF = Path(__file__).resolve()
-_PAUSE_S = 3.0  # between two kills, on the average
+_PAUSE_S = 1.0  # between two kills, on the average
 
 
 def prepare(folder: Path, cases: int) -> None:
