@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 
+from made_once import made_once
 from paraspinal.phantom import MassSpec, Phantom, PhantomSpec, make_phantom, preset
 from paraspinal.phantom.presets import fast
 
 
-@cache
+@made_once
 def fast_preset(name: str, *, noise_hu: float | None = None) -> Phantom:
     """Return a preset on the coarse grid."""
     spec = fast(preset(name))
@@ -24,7 +24,7 @@ def around(level: str, **changes: object) -> PhantomSpec:
     return replace(spec, **changes)
 
 
-@cache
+@made_once
 def one_mass(mass: MassSpec) -> Phantom:
     """Return a small phantom around one mass."""
     return make_phantom(around(mass.level, masses=(mass,)))
