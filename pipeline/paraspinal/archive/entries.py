@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from paraspinal.archive.keys import Key
-from paraspinal.archive.location import Location, at_path, in_folders
+from paraspinal.archive.location import Location, at_path, in_folders, joined_stamp
 from paraspinal.archive.store import SeriesEntry
 from paraspinal.config import LoadingConfig
 from paraspinal.errors import LoadError
@@ -49,7 +48,7 @@ def dicom_entries(
     """Return the series that the images of one name make up; `states` change with their files."""
     candidates = candidates_of(group_stacks(images, config=make.config), config=make.config)
     files = _files(images)
-    stamp = _stamp(states.get(file, "") for file in files)
+    stamp = joined_stamp(states.get(file, "") for file in files)
     several = len(candidates) > 1
     out = []
     for candidate in candidates:
@@ -136,8 +135,3 @@ def _files(images: Iterable[Entry]) -> list[Path]:
     """Return the files of images, each once (frames share one)."""
     found = {image.file.path: None for image in images if isinstance(image.file, DiskFile)}
     return list(found)
-
-
-def _stamp(states: Iterable[str]) -> str:
-    """Return one stamp for files, whatever their order; other files beside them do not change it."""
-    return hashlib.sha256("\n".join(sorted(states)).encode()).hexdigest()[:24]

@@ -20,7 +20,7 @@ from paraspinal.archive.entries import (
     refused_entry,
 )
 from paraspinal.archive.keys import Key
-from paraspinal.archive.location import at_path
+from paraspinal.archive.location import at_path, joined_stamp
 from paraspinal.archive.store import SeriesEntry, Store, open_store
 from paraspinal.archive.tree import Folder, walk_folders
 from paraspinal.config import LoadingConfig
@@ -198,7 +198,7 @@ class _Run:
         path, kind = str(file.path), "unreadable"
         if not isinstance(known, str) and known.kind in _ALONE:
             kind = str(known.kind)
-            entries = place_entries(file.path, state, self.make)
+            entries = place_entries(file.path, joined_stamp([state]), self.make)
         elif isinstance(known, str) or (known.kind == "other" and _looks_like_an_image(file)):
             entries = [refused_entry(path, at_path(file.path, None), "unreadable_file", state, self.make)]
         else:

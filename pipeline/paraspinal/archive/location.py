@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from paraspinal.archive.tree import state_of
 from paraspinal.config import LoadingConfig
 from paraspinal.loading.opening import OpenedSource, Source, open_source
 from paraspinal.loading.sources import ClosedPlace, DiskFile, SourceFile
@@ -33,6 +35,22 @@ def paths_of(location: Location) -> list[Path]:
     if "path" in location:
         return [Path(location["path"])]
     return [Path(folder, name) for folder, names in location["folders"] for name in names]
+
+
+def joined_stamp(states: Iterable[str]) -> str:
+    """Return one stamp for the states of files (`tree.state_of`), whatever their order."""
+    return hashlib.sha256("\n".join(sorted(states)).encode()).hexdigest()[:24]
+
+
+def current_stamp(location: Location) -> str:
+    """Return the stamp of a location as its files are now; a series is what it was while this does not change.
+
+    Raises
+    ------
+    OSError
+        If a file is gone or cannot be asked.
+    """
+    return joined_stamp(state_of(os.stat(path)) for path in paths_of(location))
 
 
 def open_location(location: Location, *, config: LoadingConfig) -> Source:

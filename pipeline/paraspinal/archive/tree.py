@@ -33,6 +33,13 @@ class FileStamp(NamedTuple):
         return f"{self.size}:{self.modified}:{self.changed}:{self.inode}"
 
 
+def state_of(status: os.stat_result) -> str:
+    """Return the state of a file: what `FileStamp.state` says of it."""
+    return FileStamp(
+        "", status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino & _SIGNED
+    ).state
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """One folder with the regular files in it, by name.
