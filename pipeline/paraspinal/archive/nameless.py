@@ -1,9 +1,13 @@
-"""Sources whose files have numbers for names, so that no file name can reach a result, a log or a page."""
+"""Sources whose files have numbers for names, so that no file name can reach a result, a log or a page.
+
+Nor can a digest of their UID: it has no key, and whoever knows the UID could recompute it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from paraspinal.loading.opening import OpenedSource, Source
 from paraspinal.loading.sources import ClosedPlace, DiskFile, SourceFile, ZipMember
@@ -12,6 +16,7 @@ from paraspinal.loading.sources import ClosedPlace, DiskFile, SourceFile, ZipMem
 @dataclass(frozen=True, slots=True)
 class _NumberedFile(DiskFile):
     number: int = 0
+    nameless: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -22,6 +27,7 @@ class _NumberedFile(DiskFile):
 @dataclass(frozen=True, slots=True)
 class _NumberedMember(ZipMember):
     number: int = 0
+    nameless: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

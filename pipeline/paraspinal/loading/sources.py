@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from paraspinal.config import LoadingConfig
 from paraspinal.dicomio.sniff import HEAD_BYTES
@@ -60,6 +60,10 @@ class SourceFile(Protocol):
     def size(self) -> int:
         """Bytes."""
 
+    @property
+    def nameless(self) -> bool:
+        """Whether nothing that is said of the file may lead to its UID, a digest of that included."""
+
     def head(self, limit: int = HEAD_BYTES) -> bytes:
         """Return the first `limit` bytes."""
 
@@ -87,6 +91,7 @@ class DiskFile:
 
     path: Path
     size: int
+    nameless: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -126,6 +131,7 @@ class ZipMember:
     archive: zipfile.ZipFile
     info: zipfile.ZipInfo
     lock: threading.Lock = field(repr=False)
+    nameless: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -173,6 +179,7 @@ class ClosedPlace:
     path: Path
     error: OSError
     size: int = 0
+    nameless: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

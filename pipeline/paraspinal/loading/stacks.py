@@ -47,8 +47,10 @@ class Stack:
 
     @property
     def label(self) -> str:
-        """The series for people."""
+        """The series for people; without its digest where that would name what is to stay nameless."""
         number = "" if self.header.series_number is None else f" (number {self.header.series_number})"
+        if self.entries[0].file.nameless:
+            return f"series at hand{number}"
         return f"series {self.name}{number}" if self.uid else f"series without a UID{number}"
 
 
