@@ -15,6 +15,8 @@ from playwright.sync_api import Page, sync_playwright
 from paraspinal.archive.dashboard import write_dashboard
 from paraspinal.archive.layout import Layout
 from paraspinal.archive.ledger import CaseRow, open_ledger
+from paraspinal.archive.receipt import write_receipt
+from paraspinal.result import Abstention
 from paraspinal.saving import result_json
 
 pytestmark = pytest.mark.integration
@@ -28,11 +30,15 @@ FLAGS = [
     "--disable-sync",
 ]
 CASES = [f"{k:016x}" for k in range(1, 151)]
+LAST = CASES[148]
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A batch of 150 cases: every third failed, the others with ratios that grow with their number."""
+    """A batch of 150 cases: every third failed, the others with ratios that grow with their number.
+
+    On the one with the largest ratio the model abstains; the mass of the first is far larger than all others.
+    """
     import sys
 
     sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -48,15 +54,25 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rows.append(CaseRow(name, name, "failed", code="timeout", attempts=2))
             continue
         ratios = {**(result.differential.log_likelihood_ratio or {}), "emh": k / 10 - 5}
+        judged: dict[str, object] = {"log_likelihood_ratio": ratios}
+        if name == LAST:
+            judged["abstained"] = Abstention(value=True, reason="two entities are alike")
+        (mass, *_), volume = result.masses, 5000.0 if name == CASES[0] else 20.0 + k % 7
+        measured = {"volume_ml": mass.measurements["volume_ml"].model_copy(update={"value": volume})}
         own = result.model_copy(
-            update={"differential": result.differential.model_copy(update={"log_likelihood_ratio": ratios})}
+            update={
+                "differential": result.differential.model_copy(update=judged),
+                "masses": (mass.model_copy(update={"measurements": measured}),),
+            }
         )
         folder = layout.case(name)
         folder.mkdir(parents=True)
         (folder / "result.json").write_text(result_json(own), encoding="utf-8")
         (folder / "report.html").write_text(f"<title>Report</title><h1>{name}</h1>", encoding="utf-8")
         (folder / "thumbnail.png").write_bytes(picture.getvalue())
-        rows.append(CaseRow(name, name, "done", attempts=1, seconds=5.0 + k / 50, peak_mib=700.0 + k))
+        write_receipt(folder, case=name, recipe="r", stamp="s", facts={})
+        done = CaseRow(name, name, "done", recipe="r", attempts=1, seconds=5.0 + k / 50, peak_mib=700.0 + k)
+        rows.append(done)
     with open_ledger(layout.ledger) as ledger:
         ledger.put(rows)
     write_dashboard(layout.root, processes=1)
@@ -84,7 +100,7 @@ def _first(page: Page) -> str:
 
 
 def test_the_likeliest_emh_comes_first_with_its_picture(page: Page) -> None:
-    assert _first(page) == CASES[148]
+    assert _first(page) == LAST
     picture = page.locator("#list tbody tr img").first
     assert picture.evaluate("image => image.complete && image.naturalWidth") == 160
     assert page.locator("#shown").inner_text() == "1–100 of 150"
@@ -96,7 +112,7 @@ def test_it_sorts_both_ways_and_what_is_missing_stays_last(page: Page) -> None:
     assert _first(page) == CASES[0]
     assert page.locator("#list th[data-name=emh_llr]").get_attribute("aria-sort") == "ascending"
     page.get_by_role("button", name="next").click()
-    assert page.locator("#list tbody tr").last.locator("td").nth(7).inner_text() == "failed"
+    assert page.locator("#list tbody tr").last.locator("td").nth(8).inner_text() == "failed"
     page.get_by_role("button", name="case", exact=True).click()
     assert _first(page) == CASES[0]
 
@@ -115,7 +131,21 @@ def test_it_filters_by_status_text_and_ratio(page: Page) -> None:
 def test_a_case_opens_its_report(page: Page) -> None:
     page.locator("#list tbody tr").first.locator("a").first.click()
     page.wait_for_load_state()
-    assert page.locator("h1").inner_text() == CASES[148]
+    assert page.locator("h1").inner_text() == LAST
+
+
+def test_a_case_on_which_the_model_abstains_is_told_apart_and_found(page: Page) -> None:
+    assert page.locator("#list tbody tr").first.locator("td").nth(5).inner_text() == "yes"
+    assert page.locator("#list tbody tr").nth(1).locator("td").nth(5).inner_text() == ""
+    page.locator("#search").fill("abstains")
+    assert page.locator("#shown").inner_text() == "1–1 of 1"
+    assert _first(page) == LAST
+
+
+def test_an_outlier_opens_its_report(page: Page) -> None:
+    page.locator("#outliers a").first.click()
+    page.wait_for_load_state()
+    assert page.locator("h1").inner_text() == CASES[0]
 
 
 def test_it_asks_nobody_else(page: Page, out: Path) -> None:

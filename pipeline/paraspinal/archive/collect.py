@@ -1,4 +1,7 @@
-"""All results of a batch as tables: Parquet with a declared schema, and CSV; read in pieces, put in place at once."""
+"""All results of a batch as tables: Parquet with a declared schema, and CSV; read in pieces, put in place at once.
+
+A result is taken only where its receipt says that it is whole and was made by the recipe of the ledger's line.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -25,21 +29,26 @@ from paraspinal.archive import flatten
 from paraspinal.archive.columns import PARTITION_COLUMN, PARTITIONED, TABLES, arrow_schema
 from paraspinal.archive.layout import Layout
 from paraspinal.archive.ledger import CaseRow, Ledger, open_ledger
+from paraspinal.archive.receipt import whole_receipt
 from paraspinal.collector import collector_paused
 from paraspinal.errors import OutputError, UsageError
 
 _PIECE = 100  # results that are read at a time
 _SCHEMA, _STATE = "schema.json", ".ledger-state"
 _CSV = ("cases", "masses", "findings", "measurements")
+_STAGED = ".cohort."
+# What a file raises that is no result, or one of another version: a key is missing, or a value is of another type.
+_ODD = (KeyError, IndexError, AttributeError, TypeError, ValueError, OverflowError, pa.ArrowException)
 Tables = dict[str, pa.Table]
+_Rows = dict[str, list[flatten.Cells]]
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What was collected: rows by table, and results that should be there and cannot be read."""
+    """What was collected: rows by table, and the cases whose result should be there and cannot be taken."""
 
     rows: dict[str, int]
-    unreadable: int
+    unreadable: tuple[str, ...]
     folder: Path
 
 
@@ -68,15 +77,15 @@ def collect(
             code="no_ledger",
             remedy="Name the output folder of paraspinal batch.",
         )
-    staged = layout.root / f".cohort.{os.getpid()}"
+    _sweep(layout.root)
+    staged = layout.root / f"{_STAGED}{os.getpid()}"
     try:
-        shutil.rmtree(staged, ignore_errors=True)
         staged.mkdir()
         rows, unreadable = _write(
             layout, staged, processes, with_csv=with_csv, tell=progress or (lambda _: None)
         )
         _describe(staged / _SCHEMA)
-        old = layout.root / f".cohort.old.{os.getpid()}"
+        old = layout.root / f"{_STAGED}old.{os.getpid()}"
         if layout.cohort.exists():
             layout.cohort.rename(old)
         staged.rename(layout.cohort)
@@ -90,6 +99,14 @@ def collect(
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     return Collected(rows, unreadable, layout.cohort)
+
+
+def _sweep(root: Path) -> None:
+    """Remove what collecting processes left that were killed."""
+    for left in root.glob(f"{_STAGED}*"):
+        process = left.name.rpartition(".")[2]
+        if process == str(os.getpid()) or not (process.isdigit() and psutil.pid_exists(int(process))):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def up_to_date(layout: Layout) -> bool:
@@ -110,9 +127,10 @@ def _state(ledger: Ledger) -> str:
 
 def _write(
     layout: Layout, staged: Path, processes: int, *, with_csv: bool, tell: Callable[[str], None]
-) -> tuple[dict[str, int], int]:
+) -> tuple[dict[str, int], tuple[str, ...]]:
     counts = dict.fromkeys(TABLES, 0)
-    unreadable = read = 0
+    unreadable: list[str] = []
+    read = 0
     with ExitStack() as stack:
         ledger = stack.enter_context(open_ledger(layout.ledger))
         # From before the first line is read: what ends meanwhile makes the tables old.
@@ -128,7 +146,7 @@ def _write(
                 counts[name] += table.num_rows
                 writers.write(name, table)
             tell(f"{read} cases")
-    return counts, unreadable
+    return counts, tuple(unreadable)
 
 
 def _pieces(lines: Iterator[CaseRow]) -> Iterator[list[CaseRow]]:
@@ -138,7 +156,7 @@ def _pieces(lines: Iterator[CaseRow]) -> Iterator[list[CaseRow]]:
 
 def _tables(
     pieces: Iterator[list[CaseRow]], root: Path, pool: ProcessPoolExecutor | None, *, ahead: int
-) -> Iterator[tuple[Tables, int]]:
+) -> Iterator[tuple[Tables, list[str]]]:
     """Yield the tables of piece after piece, a few of them made ahead by the pool."""
     if pool is None:
         for piece in pieces:
@@ -150,21 +168,40 @@ def _tables(
         waiting += [pool.submit(tables_of, piece, root) for piece in islice(pieces, 1)]
 
 
-def tables_of(lines: Sequence[CaseRow], root: Path) -> tuple[Tables, int]:
-    """Return the tables of some cases, and how many of their results cannot be read."""
+def tables_of(lines: Sequence[CaseRow], root: Path) -> tuple[Tables, list[str]]:
+    """Return the tables of some cases, and those of them whose result should be there and cannot be taken."""
     layout = Layout(root)
-    rows: dict[str, list[flatten.Cells]] = {name: [] for name in TABLES}
-    missing = 0
     with collector_paused():
-        for line in lines:
-            result = _result(layout.case(line.id)) if line.status == "done" else None
-            missing += line.status == "done" and result is None
-            rows["cases"].append(_cells("cases", flatten.case_row(line, result)))
-            if result is not None:
-                rows["masses"] += (_cells("masses", row) for row in flatten.mass_rows(line.id, result))
-                rows["measurements"] += flatten.measurement_rows(line.id, result)
-                rows["findings"] += flatten.finding_rows(line.id, result)
-        return {name: _table(name, own) for name, own in rows.items()}, missing
+        results = [_result(layout, line) if line.status == "done" else None for line in lines]
+        try:
+            tables = _joined(lines, results)
+        except _ODD:  # seldom, so that looking for the culprits may take long
+            results = [
+                result if _fits(line, result) else None for line, result in zip(lines, results, strict=True)
+            ]
+            tables = _joined(lines, results)
+    pairs = zip(lines, results, strict=True)
+    return tables, [line.id for line, result in pairs if line.status == "done" and result is None]
+
+
+def _joined(lines: Sequence[CaseRow], results: Sequence[dict[str, Any] | None]) -> Tables:
+    rows: _Rows = {name: [] for name in TABLES}
+    for line, result in zip(lines, results, strict=True):
+        rows["cases"].append(_cells("cases", flatten.case_row(line, result)))
+        if result is not None:
+            rows["masses"] += (_cells("masses", row) for row in flatten.mass_rows(line.id, result))
+            rows["measurements"] += flatten.measurement_rows(line.id, result)
+            rows["findings"] += flatten.finding_rows(line.id, result)
+    return {name: _table(name, own) for name, own in rows.items()}
+
+
+def _fits(line: CaseRow, result: dict[str, Any] | None) -> bool:
+    """Tell whether a result has the form that the tables expect."""
+    try:
+        _joined([line], [result])
+    except _ODD:
+        return False
+    return True
 
 
 def _cells(name: str, row: flatten.Row) -> flatten.Cells:
@@ -178,12 +215,17 @@ def _table(name: str, rows: Sequence[flatten.Cells]) -> pa.Table:
     return pa.table(arrays, names=[c.name for c in TABLES[name]])
 
 
-def _result(folder: Path) -> dict[str, Any] | None:
+def _result(layout: Layout, line: CaseRow) -> dict[str, Any] | None:
+    """Return the result of a case that is done; None unless it is whole and the one that the ledger speaks of."""
+    folder = layout.case(line.id)
+    receipt = whole_receipt(folder)
+    if receipt is None or receipt.recipe != line.recipe:
+        return None
     try:
         found = orjson.loads((folder / "result.json").read_bytes())
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and "provenance" in found else None
+    return found if isinstance(found, dict) else None
 
 
 class _Writers:

@@ -1,4 +1,4 @@
-"""The tables of a cohort: columns with types, units and meaning, declared once for Parquet, CSV and the docs."""
+"""The tables of a cohort: columns with types, units and meaning, declared once for Parquet and CSV."""
 
 from __future__ import annotations
 
@@ -25,11 +25,17 @@ _SCOPE = (
     Column("scope_kind", _TEXT, "", "patient, mass, vertebra or rib"),
     Column("scope", _TEXT, "", "patient, mass 1 …, T9 …"),
 )
+_ABSTAINED = Column("abstained", _FLAG, "", "whether the model names no leading entity; none without a mass")
 _CASES = (
     _CASE,
     Column("study", _TEXT, "", "keyed digest of the study"),
     Column("status", _TEXT, "", "done, refused, failed, not_selected, waiting"),
-    Column("code", _TEXT, "", "why it was refused, failed or not selected"),
+    Column(
+        "code",
+        _TEXT,
+        "",
+        "why it was refused, failed or not selected; result_unreadable where one is missing",
+    ),
     Column("attempts", _WHOLE, "1", "how often it was tried"),
     Column("seconds", _NUMBER, "s", "wall time of the last attempt"),
     Column("peak_mib", _NUMBER, "MiBy", "largest resident memory of the last attempt"),
@@ -47,6 +53,7 @@ _CASES = (
     Column("contrast_phase", _TEXT, "", "judged by headers and aorta"),
     Column("masses", _WHOLE, "1", "masses in state present"),
     Column("leading", _TEXT, "", "leading entity; none where the model abstains"),
+    _ABSTAINED,
     Column("emh_llr", _NUMBER, "", "log-likelihood ratio of EMH against the rest (natural logarithm)"),
     *(Column(f"p_{entity}", _NUMBER, "1", f"posterior probability of {entity}") for entity in ENTITIES),
     Column("prior", _TEXT, "", "the prior's probabilities as text"),
@@ -65,6 +72,7 @@ _MASSES = (
     Column("bottom_level", _TEXT, "", "lowest vertebra"),
     Column("flags", _TEXT, "", "warnings, with a space between"),
     Column("leading", _TEXT, "", "leading entity; none where the model abstains"),
+    _ABSTAINED,
     Column("emh_llr", _NUMBER, "", "log-likelihood ratio of EMH against the rest"),
     *(Column(f"p_{entity}", _NUMBER, "1", f"posterior probability of {entity}") for entity in ENTITIES),
 )
@@ -108,13 +116,3 @@ def arrow_schema(table: str) -> pa.Schema:
         if not (table in PARTITIONED and c.name == PARTITION_COLUMN)
     ]
     return pa.schema(fields, metadata={"paraspinal_table": table, "paraspinal_schema": SCHEMA_VERSION})
-
-
-def columns_markdown() -> str:
-    """Return the tables as markdown, for the docs."""
-    parts = []
-    for name, columns in TABLES.items():
-        lines = [f"### {name}", "", "| column | type | unit | meaning |", "|---|---|---|---|"]
-        lines += [f"| `{c.name}` | {c.type} | {c.unit} | {c.meaning} |" for c in columns]
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts) + "\n"

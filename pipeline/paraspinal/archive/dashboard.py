@@ -9,9 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,44 +17,28 @@ from typing import Any
 import jinja2
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from paraspinal import __version__
 from paraspinal.archive.collect import collect, up_to_date
+from paraspinal.archive.flatten import UNREADABLE
 from paraspinal.archive.histogram import Histogram, histogram
 from paraspinal.archive.layout import Layout
+from paraspinal.archive.spread import Values, outliers, read_values
 from paraspinal.errors import OutputError
 
 _PICTURES_IN_PAGE = 300
-_OUTLIER_Z = 4.0
 _OUTLIERS_SHOWN = 50
-_LEAST_FOR_OUTLIERS = 20
-_MEASURES = (
-    ("mass", "volume_ml", "Volume of masses"),
-    ("mass", "attenuation_mean_hu", "Mean attenuation of masses"),
-    ("patient", "spleen_volume_ml", "Spleen"),
-    ("patient", "liver_volume_ml", "Liver"),
-    ("patient", "noise_sd_hu", "Noise"),
-    ("vertebra", "trabecular_hu", "Trabecular bone, all levels"),
-)
+_LISTED = 20_000  # a browser sorts so many within a blink
+_OF_INTEREST = ("mass", "inconclusive")
 _COLUMNS = (
-    *("case", "status", "code", "outcome", "leading", "emh_llr", "p_emh", "masses", "region", "slices"),
-    *("slice_spacing_mm", "contrast_phase", "verdict", "seconds", "peak_mib"),
+    *("case", "status", "code", "outcome", "leading", "abstained", "emh_llr", "p_emh", "masses", "region"),
+    *("slices", "slice_spacing_mm", "contrast_phase", "verdict", "seconds", "peak_mib"),
 )
+_NONE, _ABSTAINS = "none", "the model abstains"
 _NO_CODE = "–"
-
-
-@dataclass(frozen=True, slots=True)
-class Outlier:
-    """A measurement far from those of all other cases: robust z, |value − median| / (1.4826 · MAD)."""
-
-    case: str
-    scope: str
-    name: str
-    value: float
-    z: float
 
 
 def write_dashboard(out: str | Path, *, processes: int = 2) -> Path:
@@ -88,83 +70,93 @@ def write_dashboard(out: str | Path, *, processes: int = 2) -> Path:
 
 def render(layout: Layout) -> str:
     """Return the page as text, from the tables of the cohort."""
-    cases = pq.read_table(layout.cohort / "cases", columns=list(_COLUMNS)).to_pylist()
-    cases.sort(key=lambda row: (row["emh_llr"] is None, -(row["emh_llr"] or 0.0), row["case"]))
-    values = _values(layout.cohort / "measurements")
+    cases = pq.read_table(layout.cohort / "cases", columns=list(_COLUMNS))
+    done = cases.filter(pc.equal(cases["status"], "done"))
+    values = read_values(layout.cohort / "measurements")
+    listed, far = _listed(cases), outliers(values)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("paraspinal.archive"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     return environment.get_template("dashboard.html").render(
         made=datetime.now(UTC).isoformat(timespec="minutes"),
         version=__version__,
-        total=len(cases),
-        statuses=_counted(cases, "status"),
-        outcomes=_counted([row for row in cases if row["status"] == "done"], "outcome"),
-        leading=_counted([row for row in cases if row["outcome"] == "mass"], "leading"),
+        total=cases.num_rows,
+        listed=listed.num_rows,
+        statuses=_counted(cases["status"]),
+        outcomes=_counted(done["outcome"]),
+        leading=_counted(_leaders(done)),
         codes=_codes(cases),
-        histograms=_histograms(cases, values),
-        outliers=_outliers(values),
-        rows=_as_json([_row(row, layout, k) for k, row in enumerate(cases)]),
+        histograms=_histograms(done, values),
+        outliers=[(one, _report(layout, one.case)) for one in far[:_OUTLIERS_SHOWN]],
+        outliers_found=len(far),
+        rows=_as_json([_row(row, layout, k) for k, row in enumerate(listed.to_pylist())]),
     )
 
 
-def _counted(rows: Sequence[Mapping[str, Any]], column: str) -> list[tuple[str, int]]:
-    return Counter(row[column] or "none" for row in rows).most_common()
+def _listed(cases: pa.Table) -> pa.Table:
+    """Return the rows of the list, by ratio; of a large cohort those that somebody will look for."""
+    if cases.num_rows > _LISTED:
+        chosen = pc.is_in(cases["outcome"], pa.array(_OF_INTEREST))
+        failed = pc.or_(pc.equal(cases["status"], "failed"), _unreadable(cases))
+        cases = cases.filter(pc.or_(chosen, failed))
+    order = [("emh_llr", "descending"), ("case", "ascending")]
+    return cases.take(pc.sort_indices(cases, sort_keys=order)).slice(0, _LISTED)  # none comes last
 
 
-def _codes(cases: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, int]]:
-    """Return status, code and number of all that is not done."""
-    counts = Counter((row["status"], row["code"] or _NO_CODE) for row in cases if row["status"] != "done")
-    return [(status, code, number) for (status, code), number in counts.most_common()]
+def _unreadable(cases: pa.Table) -> pa.ChunkedArray:
+    return pc.equal(pc.fill_null(cases["code"], ""), UNREADABLE)
 
 
-def _values(folder: Path) -> dict[tuple[str, str], list[tuple[str, str, float]]]:
-    """Return case, scope and value of the measurements that the page shows."""
-    out: dict[tuple[str, str], list[tuple[str, str, float]]] = {}
-    if not folder.exists():
-        return out
-    data = ds.dataset(folder, format="parquet", partitioning="hive")
-    for kind, name, _ in _MEASURES:
-        wanted = (pc.field("name") == name) & (pc.field("scope_kind") == kind) & pc.field("value").is_valid()
-        table = data.to_table(columns=["case", "scope", "value"], filter=wanted)
-        out[kind, name] = list(zip(*(table[c].to_pylist() for c in ("case", "scope", "value")), strict=True))
-    return out
+def _counted(column: pa.ChunkedArray) -> list[tuple[str, int]]:
+    counts = column.value_counts().to_pylist()
+    return sorted(((one["values"] or _NONE, one["counts"]) for one in counts), key=lambda pair: -pair[1])
 
 
-def _histograms(
-    cases: Sequence[Mapping[str, Any]], values: Mapping[tuple[str, str], Sequence[tuple[str, str, float]]]
-) -> list[Histogram]:
-    ratios = [row["emh_llr"] for row in cases if row["emh_llr"] is not None]
-    seconds = [row["seconds"] for row in cases if row["status"] == "done" and row["seconds"]]
-    memory = [row["peak_mib"] for row in cases if row["status"] == "done" and row["peak_mib"]]
-    found = [
-        histogram("Log-likelihood ratio for EMH", ratios),
+def _leaders(done: pa.Table) -> pa.ChunkedArray:
+    """Return the leading entity of every case with a mass; that the model abstains is not the lack of one."""
+    own = done.filter(pc.equal(done["outcome"], "mass"))
+    return pc.if_else(pc.fill_null(own["abstained"], False), _ABSTAINS, own["leading"])
+
+
+def _codes(cases: pa.Table) -> list[tuple[str, str, int]]:
+    """Return status, code and number of all that is not done, or done and without a result."""
+    wrong = cases.filter(
+        pc.or_(
+            pc.not_equal(cases["status"], "done"), pc.fill_null(pc.equal(cases["code"], UNREADABLE), False)
+        )
+    )
+    counts = wrong.group_by(["status", "code"]).aggregate([([], "count_all")]).to_pylist()
+    found = [(one["status"], one["code"] or _NO_CODE, one["count_all"]) for one in counts]
+    return sorted(found, key=lambda one: -one[2])
+
+
+def _histograms(done: pa.Table, found: Sequence[Values]) -> list[Histogram]:
+    made = [
+        histogram("Log-likelihood ratio for EMH", _numbers(done, "emh_llr")),
         *(
-            histogram(f"{title} ({name})", [value for _, _, value in values.get((kind, name), ())])
-            for kind, name, title in _MEASURES
+            histogram(
+                f"{values.measure.title} ({values.measure.name})",
+                values.numbers,
+                left_out=", ".join(
+                    f"{status.replace('_', ' ')} {number}" for status, number in values.others
+                ),
+            )
+            for values in found
         ),
-        histogram("Seconds per case", seconds),
-        histogram("Largest memory per case (MiB)", memory),
+        histogram("Seconds per case", _numbers(done, "seconds")),
+        histogram("Largest memory per case (MiB)", _numbers(done, "peak_mib")),
     ]
-    return [one for one in found if one is not None]
+    return [one for one in made if one is not None]
 
 
-def _outliers(values: Mapping[tuple[str, str], Sequence[tuple[str, str, float]]]) -> list[Outlier]:
-    out: list[Outlier] = []
-    for (_, name), rows in values.items():
-        if len(rows) < _LEAST_FOR_OUTLIERS:
-            continue
-        for (case, scope, value), z in zip(rows, _robust_z([v for _, _, v in rows]), strict=True):
-            if abs(z) >= _OUTLIER_Z:
-                out.append(Outlier(case, scope, name, value, float(z)))
-    return sorted(out, key=lambda o: -abs(o.z))[:_OUTLIERS_SHOWN]
+def _numbers(table: pa.Table, column: str) -> npt.NDArray[np.float64]:
+    return np.asarray(table[column].drop_null().to_numpy(), np.float64)
 
 
-def _robust_z(values: Sequence[float]) -> npt.NDArray[np.float64]:
-    array = np.asarray(values, np.float64)
-    middle = np.median(array)
-    spread = 1.4826 * float(np.median(np.abs(array - middle)))
-    return np.asarray((array - middle) / spread if spread > 0 else np.zeros(len(array)))
+def _report(layout: Layout, case: str) -> str:
+    """Return the address of a case's report, from the page; empty where it has none."""
+    report = layout.case(case) / "report.html"
+    return report.relative_to(layout.root).as_posix() if report.is_file() else ""
 
 
 def _row(row: Mapping[str, Any], layout: Layout, rank: int) -> dict[str, Any]:
@@ -173,12 +165,11 @@ def _row(row: Mapping[str, Any], layout: Layout, rank: int) -> dict[str, Any]:
     folder = layout.case(row["case"])
     if row["status"] != "done":
         return out
-    place = folder.relative_to(layout.root).as_posix()
-    if (folder / "report.html").is_file():
-        out["report"] = f"{place}/report.html"
+    if report := _report(layout, row["case"]):
+        out["report"] = report
     picture = folder / "thumbnail.png"
     if picture.is_file():
-        out["picture"] = f"{place}/thumbnail.png"
+        out["picture"] = picture.relative_to(layout.root).as_posix()
         if rank < _PICTURES_IN_PAGE:
             out["picture"] = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
     return out

@@ -14,6 +14,10 @@ Cells = tuple[Any, ...]
 _FACTS = ("modality", "region", "year", "slices", "thickness_mm", "kvp", "kernel", "verdict", "outcome")
 
 
+UNREADABLE = "result_unreadable"
+"""The code of a case that the ledger calls done and whose result is missing, another one, or no result."""
+
+
 def case_row(line: CaseRow, result: Mapping[str, Any] | None) -> Row:
     """Return the row of `cases`; without a result only what the ledger knows."""
     facts = line.facts
@@ -31,7 +35,8 @@ def case_row(line: CaseRow, result: Mapping[str, Any] | None) -> Row:
         "pixel_mm": spacing[2],
     }
     if result is None:
-        return row
+        # What the ledger knows of a result that is not there is not to stand in a table as if it were.
+        return row | {"outcome": None, "code": UNREADABLE} if line.status == "done" else row
     series, made, judged = result["series"], result["provenance"], result["differential"]
     prior = judged.get("prior")
     return row | _judged(judged) | {
@@ -72,9 +77,10 @@ def mass_rows(case: str, result: Mapping[str, Any]) -> Iterator[Row]:
 def _judged(differential: Mapping[str, Any]) -> Row:
     posterior = differential.get("posterior") or {}
     ratios = differential.get("log_likelihood_ratio") or {}
-    silent = not posterior or differential["abstained"]["value"]
+    abstained = differential["abstained"]["value"]
     return {
-        "leading": None if silent else likeliest(posterior),
+        "leading": likeliest(posterior) if posterior and not abstained else None,
+        "abstained": abstained if posterior else None,
         "emh_llr": ratios.get("emh"),
         **{f"p_{entity}": posterior.get(entity) for entity in ENTITIES},
     }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 _BINS = 24
 _WIDTH, _HEIGHT, _FOOT = 300, 110, 18
@@ -13,7 +13,10 @@ _WIDTH, _HEIGHT, _FOOT = 300, 110, 18
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How values are spread: title, number, quartiles as text, and the bars (x, y, width, height) of a drawing."""
+    """How values are spread: title, number, quartiles as text, and the bars (x, y, width, height) of a drawing.
+
+    ``left_out`` says what is not among the values; empty for nothing.
+    """
 
     title: str
     count: int
@@ -21,17 +24,18 @@ class Histogram:
     low: str
     high: str
     bars: tuple[tuple[float, float, float, float], ...]
+    left_out: str = ""
     width: int = _WIDTH
     height: int = _HEIGHT + _FOOT
     baseline: int = _HEIGHT
 
 
-def histogram(title: str, values: Sequence[float]) -> Histogram | None:
+def histogram(title: str, values: npt.ArrayLike, *, left_out: str = "") -> Histogram | None:
     """Return the histogram of some values; None where there are none.
 
     The outermost hundredth on either side is gathered in the outermost bars.
     """
-    array = np.asarray([v for v in values if v is not None], np.float64)
+    array = np.asarray(values, np.float64)
     if array.size == 0:
         return None
     low, high = np.percentile(array, (1, 99))
@@ -51,4 +55,4 @@ def histogram(title: str, values: Sequence[float]) -> Histogram | None:
     )
     first, middle, third = np.percentile(array, (25, 50, 75))
     summary = f"median {middle:.3g}, quartiles {first:.3g} to {third:.3g}"
-    return Histogram(title, int(array.size), summary, f"{low:.3g}", f"{high:.3g}", bars)
+    return Histogram(title, int(array.size), summary, f"{low:.3g}", f"{high:.3g}", bars, left_out)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from paraspinal.cli.arguments import input_path
+
+_SHOWN = 10
 
 
 def collect_command(
@@ -33,7 +36,12 @@ def collect_command(
         rows = ", ".join(f"{name} {n}" for name, n in done.rows.items())
         typer.echo(f"{done.folder}: {rows} rows.")
     if done.unreadable:
-        typer.echo(
-            f"paraspinal: {done.unreadable} results that the ledger calls done cannot be read; run the batch again.",
-            err=True,
-        )
+        typer.echo(f"paraspinal: {_untaken(done.unreadable)}", err=True)
+
+
+def _untaken(cases: Sequence[str]) -> str:
+    more = f" and {len(cases) - _SHOWN} more" if len(cases) > _SHOWN else ""
+    return (
+        f"{len(cases)} results that the ledger calls done are missing, of another run, or cannot be read:"
+        f" {', '.join(cases[:_SHOWN])}{more}; run the batch again."
+    )
