@@ -10,8 +10,10 @@ from pydicom.dataset import Dataset
 
 from dicom_factory import stored_body, uid_of, write_series
 from paraspinal.archive import Limits, Options, Workers, load_key
+from paraspinal.archive.job import Job
 from paraspinal.archive.keys import Key
 from paraspinal.archive.store import SeriesEntry, open_store
+from paraspinal.errors import AnalysisError
 
 REHEARSE = "paraspinal.archive.rehearsal:rehearse"
 
@@ -42,6 +44,7 @@ def pretend(catalogue: Path, key: Key, cases: Mapping[str, Mapping[str, Any]]) -
                 {"path": f"/nowhere/{name}", "series": None}, facts,
             )  # fmt: skip
             store.replace_series(name, [entry])
+        store.finish()
     return ids
 
 
@@ -55,3 +58,13 @@ def rehearsal(tmp: Path, **changes: Any) -> Options:
     }
     load_key(tmp / "key")
     return Options(**(options | changes))
+
+
+def claim(job: Job) -> dict[str, Any]:
+    """Say that a case is done, and write nothing."""
+    return {"outcome": f"claimed for {job.case}"}
+
+
+def fail(job: Job) -> dict[str, Any]:
+    """Fail with the code of the settings."""
+    raise AnalysisError("As was asked for.", code=job.settings["code"], remedy="None.")

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from paraspinal.archive.index import index_archive
 from paraspinal.archive.keys import Key, load_key
 from paraspinal.archive.layout import Layout, prepared
-from paraspinal.archive.ledger import open_ledger
+from paraspinal.archive.ledger import GONE, Ledger, open_ledger
 from paraspinal.archive.options import ANALYSE, Options
 from paraspinal.archive.plan import Plan, Recipe, make_plan, make_recipe
 from paraspinal.archive.rules import choose
@@ -77,15 +78,26 @@ def batch(
     """
     begin = time.monotonic()
     tell = progress or (lambda _: None)
-    source, results = Path(archive), Layout(Path(out))
-    with _output(results, dry_run=dry_run) as layout:
-        key = _key(options.key or _key_beside(source) or layout.key, layout, dry_run=dry_run)
-        catalogue = _catalogue(source, layout, key, options, tell, apart=results.root)
+    source, results = Path(archive), Layout(Path(out).absolute())
+    indexes = _indexes(source)
+    with _output(results, dry_run=dry_run, indexes=indexes) as output:
+        key = load_key(options.key or results.key) if indexes else _key_of(source, options.key, results)
+        if indexes:
+            tell("looking for what is new in the archive")
+            index_archive(
+                source,
+                results.catalogue,
+                key=key,
+                config=_config(options).loading,
+                leave_out=[results.root],
+                progress=tell,
+            )
         recipe = _recipe(options, key)
         with (
-            open_store(catalogue, fingerprint=key.fingerprint) as store,
-            open_ledger(layout.ledger) as ledger,
+            open_store(results.catalogue if indexes else source, fingerprint=key.fingerprint) as store,
+            open_ledger(output.ledger) as ledger,
         ):
+            ledger.claim(key.digest("archive", str(store.root() or "")))
             ledger.give_back()
             tell("comparing with the ledger")
             plan = make_plan(
@@ -97,64 +109,86 @@ def batch(
                 memory_mib=options.limits.memory_mib,
                 write=not dry_run,
             )
+            if options.forget_gone and not dry_run:
+                _forget_gone(ledger, results)
             ran = 0
             if not dry_run:
                 tell(f"{plan.to_run} cases to run")
-                ran = Running(ledger, store, layout, options, plan, on_tick).run(recipe)
+                ran = Running(ledger, store, results, options, plan, on_tick, run=output.run).run(recipe)
             return Summary(plan, ran, ledger.counts(), time.monotonic() - begin)
 
 
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """Where a batch works: the output folder, the ledger, and the name of the run (none of a dry one)."""
+
+    layout: Layout
+    ledger: Path
+    run: str
+
+
 @contextmanager
-def _output(results: Layout, *, dry_run: bool) -> Iterator[Layout]:
-    """Yield the output folder; a dry run works on copies of its ledger, catalogue and key, and leaves no trace."""
-    if not dry_run:
-        with prepared(results.root) as layout:
-            yield layout
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Layout(Path(folder))
-        copy.private.mkdir()
-        for name in ("ledger", "catalogue", "key"):
-            source, target = getattr(results, name), getattr(copy, name)
-            for end in ("", "-wal"):
-                if source.with_name(source.name + end).is_file():
-                    shutil.copy(source.with_name(source.name + end), target.with_name(target.name + end))
-        yield copy
+def _output(results: Layout, *, dry_run: bool, indexes: bool) -> Iterator[_Output]:
+    """Yield the output; a dry run reads a copy of the ledger, and touches the folder only where it must index.
+
+    Then its catalogue stays, for the run that follows: to look through an archive may take hours.
+    """
+    with ExitStack() as stack:
+        layout, run = results, ""
+        if indexes or not dry_run:
+            layout, run = stack.enter_context(prepared(results.root))
+        if not dry_run:
+            yield _Output(layout, layout.ledger, run)
+            return
+        copy = Path(stack.enter_context(tempfile.TemporaryDirectory())) / layout.ledger.name
+        if layout.ledger.is_file():
+            with closing(sqlite3.connect(layout.ledger)) as source, closing(sqlite3.connect(copy)) as target:
+                source.backup(target)
+        yield _Output(layout, copy, "")
 
 
-def _key(path: Path, layout: Layout, *, dry_run: bool) -> Key:
-    """Return the key of a batch; one that is made for a dry run goes with it."""
-    return load_key(layout.key if dry_run and not path.exists() else path)
+def _forget_gone(ledger: Ledger, layout: Layout) -> None:
+    """Delete the results of cases that the archive does not hold any more."""
+    gone = [line.id for line in ledger.rows("done") if line.code == GONE]
+    for case in gone:
+        shutil.rmtree(layout.case(case), ignore_errors=True)
+    ledger.forget(gone)
 
 
-def _key_beside(archive: Path) -> Path | None:
-    """Return the key that `paraspinal index` put beside a catalogue."""
-    key = archive.with_name(archive.name + ".key")
-    return key if archive.is_file() and key.is_file() else None
+def _key_of(catalogue: Path, given: Path | None, results: Layout) -> Key:
+    """Return the key of a catalogue: the given one, that which `paraspinal index` put beside it, or the batch's own.
+
+    Raises
+    ------
+    UsageError
+        ``key_missing`` if there is none: a new one would not name its series.
+    """
+    places = [catalogue.with_name(catalogue.name + ".key"), results.key] if given is None else [given]
+    known = next((place for place in places if place.is_file()), None)
+    if known is None:
+        raise UsageError(
+            f"The key of the catalogue {catalogue.name} is not there.",
+            code="key_missing",
+            remedy="Name the key file that it was made with (--key), or make the catalogue anew.",
+        )
+    return load_key(known)
 
 
-def _catalogue(
-    archive: Path, layout: Layout, key: Key, options: Options, tell: Callable[[str], None], *, apart: Path
-) -> Path:
-    """Return the catalogue to work from, brought up to date where a folder is given."""
-    if archive.is_file():
-        return archive
-    if not archive.is_dir():
+def _indexes(archive: Path) -> bool:
+    """Tell whether an archive is a folder that is to be looked through, not a catalogue.
+
+    Raises
+    ------
+    UsageError
+        ``archive_not_found``.
+    """
+    if not archive.exists():
         raise UsageError(
             f"There is no archive {archive}.",
             code="archive_not_found",
             remedy="Name a folder with images, or a catalogue that paraspinal index made.",
         )
-    tell("looking for what is new in the archive")
-    index_archive(
-        archive,
-        layout.catalogue,
-        key=key,
-        config=_config(options).loading,
-        leave_out=[apart],
-        progress=tell,
-    )
-    return layout.catalogue
+    return archive.is_dir()
 
 
 def _config(options: Options) -> Config:
@@ -174,8 +208,8 @@ def _recipe(options: Options, key: Key) -> Recipe:
     more = json.dumps(options.settings, sort_keys=True)
     parts = [config.digest, options.keep, str(options.identifiers), key.fingerprint, more]
     if options.task == ANALYSE:
-        from paraspinal.differential.model import load_model
+        from paraspinal.archive.software import software_of
 
-        model = load_model(config.differential.model)
-        parts.append(f"{model.name} {model.version}")
+        settings["software"] = software_of(config)
+        parts.append(settings["software"])
     return make_recipe(options.task, settings, *parts)

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
-from paraspinal.archive.job import Job, Limits, Verdict
+from paraspinal.archive.job import OUTPUT_CODE, Job, Limits, Verdict
 from paraspinal.errors import AnalysisError, LoadError, ParaspinalError
 
 _MIB = 1 << 20
@@ -23,8 +23,6 @@ _ADDRESS_SPACE_FACTOR = 3.0  # address space that is reserved is not memory that
 _ADDRESS_SPACE_EXTRA_MIB = 4096.0
 _ORPHANED = 113
 _NO_WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
-OUTPUT_CODE = "output_not_writable"
-"""The code of a result that cannot be written: a matter of the disk, not of the case."""
 BEGUN = "begun"
 """Sent before the task: its time counts from here, not from the start of the fork server."""
 
@@ -84,6 +82,7 @@ def _die_with_parent(link: Connection) -> None:
 
 
 def _limit(limits: Limits, cores: Sequence[int]) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash leaves no patient's data in a core file
     space = int((_ADDRESS_SPACE_FACTOR * limits.memory_mib + _ADDRESS_SPACE_EXTRA_MIB) * _MIB)
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     if hard == resource.RLIM_INFINITY or space < hard:

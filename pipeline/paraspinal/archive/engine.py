@@ -12,6 +12,7 @@ import os
 import queue
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -101,6 +102,7 @@ def _client(workers: Workers) -> Iterator[Any]:
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",  # Dask serves one in any case: on loopback, at a free port
             memory_limit=0,
+            security=True,  # without, any other user of the machine could run code through the scheduler's port
             silence_logs=logging.CRITICAL,
         )
         with cluster, Client(cluster, set_as_default=False) as client:
@@ -132,11 +134,13 @@ class _Run:
                 return
             for future in self._finished():
                 job = self._open.pop(future)
-                again = self._on_report(self._report(future, job))
+                report = self._report(future, job)
+                # Without a report the job was lost with a scheduler: it did not run, or nobody knows.
+                again = job if report is None else self._on_report(report)
                 future.release()
                 if again is not None:
                     self._again.append(again)
-            self._on_tick(len(self._open))
+            self._on_tick(min(len(self._open), self._threads()))
 
     def _fill(self, jobs: Iterator[Job]) -> None:
         room = _AHEAD * self._threads()
@@ -183,13 +187,35 @@ class _Run:
             done.append(self._ended.get())
         return done
 
-    def _report(self, future: Any, job: Job) -> Report:
-        """Return a job's report; one whose workers died under it again and again has failed."""
-        if future.status == "finished":
-            report: Report = future.result()
-            return report
-        text = f"The workers that had it were lost ({type(future.exception()).__name__})."
-        return Report(job.case, "failed", "worker_lost", text, attempt=job.attempt)
+    def _report(self, future: Any, job: Job) -> Report | None:
+        """Return a job's report; none where the scheduler forgot the job.
+
+        One whose workers died under it again and again has failed.
+
+        Raises
+        ------
+        UsageError
+            ``worker_unusable`` if a worker has no such software.
+        """
+        from distributed.scheduler import KilledWorker
+
+        try:
+            if future.status == "finished":
+                report: Report = future.result()
+                return report
+            error = future.exception() if future.status == "error" else None
+        except (CancelledError, OSError):
+            return None
+        if error is None:
+            return None
+        if isinstance(error, ImportError):
+            raise UsageError(
+                f"A worker cannot run cases: {type(error).__name__}.",
+                code="worker_unusable",
+                remedy="Install this version of paraspinal where the workers run; the same command goes on.",
+            )
+        code = "worker_lost" if isinstance(error, KilledWorker) else "worker_error"
+        return Report(job.case, "failed", code, f"{type(error).__name__} at the worker.", attempt=job.attempt)
 
 
 def work(job: Job, limits: Limits) -> Report:

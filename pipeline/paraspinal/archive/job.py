@@ -5,6 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+OUTPUT_CODE = "output_not_writable"
+"""A result cannot be written: a matter of the disk, not of the case."""
+ELSEWHERE = "output_elsewhere"
+"""The worker does not see the batch's output folder."""
+WORKER_VERSION = "worker_version"
+"""The worker has other software, or another model."""
+INPUT_GONE = "input_gone"
+"""A file of the case is not there."""
+
 Status = Literal["done", "refused", "failed"]
 Verdict = tuple[Status, str, str, dict[str, Any]]
 """Status, code, message, facts."""
@@ -28,6 +37,8 @@ class Job:
         Whatever else the task needs; plain values.
     attempt : int
         1 for the first.
+    run : str
+        Names the run of the batch: only while that owns the output folder is a result put in place.
     """
 
     case: str
@@ -36,6 +47,7 @@ class Job:
     folder: str
     settings: dict[str, Any] = field(default_factory=dict)
     attempt: int = 1
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,21 +54,33 @@ class Layout:
         """The page over all results."""
         return self.root / "dashboard.html"
 
+    def running(self) -> str | None:
+        """Return the name of the run that owns the folder; None where the folder is not (or not yet) a batch's."""
+        try:
+            return (self.root / _RUN).read_text(encoding="ascii")
+        except OSError:
+            return None
+
     def case(self, case: str) -> Path:
         """Return the folder of a case; 256 folders share the cases, so that none grows without bound."""
         return self.root / "cases" / case[:2] / case
 
 
+_RUN = ".run"
+_TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN})
+
+
 @contextmanager
-def prepared(root: Path) -> Iterator[Layout]:
-    """Make the output folder, and keep other batches out of it as long as this one runs.
+def prepared(root: Path) -> Iterator[tuple[Layout, str]]:
+    """Make the output folder, name the run that owns it, and keep other batches out of it as long as it goes on.
 
     Raises
     ------
     OutputError
-        ``output_is_a_file``, ``output_not_writable``; ``batch_running`` if another batch works there.
+        ``output_is_a_file``, ``output_not_writable``; ``batch_running`` if another batch works there,
+        ``output_without_locks`` where that cannot be told.
     """
-    layout = Layout(root)
+    layout = Layout(root.absolute())
     if root.exists() and not root.is_dir():
         raise OutputError(
             f"{root} is a file, not a folder.",
@@ -87,11 +101,30 @@ def prepared(root: Path) -> Iterator[Layout]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise OutputError(
-                f"Another batch is working in {root}.",
-                code="batch_running",
-                remedy="Wait until it has ended, or name another output folder.",
-            ) from error
-        yield layout
+            raise _locked(root, error) from error
+        run = secrets.token_hex(8)
+        replace_text(layout.root / _RUN, run)
+        yield layout, run
     finally:
         os.close(descriptor)
+
+
+def _locked(root: Path, error: OSError) -> OutputError:
+    if error.errno in _TAKEN:
+        return OutputError(
+            f"Another batch is working in {root}.",
+            code="batch_running",
+            remedy="Wait until it has ended, or name another output folder.",
+        )
+    return OutputError(
+        f"{root} lies on a file system without locks: {error.strerror or error}.",
+        code="output_without_locks",
+        remedy="Name a folder on a disk that offers them: without, two batches could write the same cases.",
+    )
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Put a small file in place in one step."""
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    staged.write_text(text, encoding="utf-8")
+    os.replace(staged, path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,9 +30,12 @@ CREATE TABLE IF NOT EXISTS cases (id TEXT PRIMARY KEY, study TEXT NOT NULL, stat
 CREATE INDEX IF NOT EXISTS cases_by_status ON cases (status, code);
 CREATE TABLE IF NOT EXISTS attempts (id TEXT NOT NULL, number INTEGER NOT NULL, status TEXT NOT NULL,
     code TEXT NOT NULL, seconds REAL NOT NULL, peak_mib REAL NOT NULL, worker TEXT NOT NULL, ended REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 WAITING, RUNNING = "waiting", "running"
 NOT_SELECTED = "not_selected"
+GONE = "gone"
+"""The code of a case that is done and that the archive does not hold any more."""
 FINAL = frozenset({"done", "refused", "failed", NOT_SELECTED})
 
 
@@ -60,7 +63,10 @@ class CaseRow:
 
 
 class Ledger:
-    """An open ledger; made by `open_ledger`. Every change is on disk when the call returns."""
+    """An open ledger; made by `open_ledger`.
+
+    A change that was made outlives any process; a power cut may take the last moments, whose results are found again.
+    """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._sql, self._path = connection, path
@@ -117,13 +123,39 @@ class Ledger:
                 "UPDATE cases SET status = ? WHERE status = ?", (WAITING, RUNNING)
             ).rowcount
 
-    def drop_others(self, cases: frozenset[str]) -> int:
-        """Forget cases that the archive does not hold any more; return how many."""
+    def mark_gone(self, cases: Set[str]) -> int:
+        """Put cases down as gone that the archive does not hold any more; return how many.
+
+        A result stays, with the code `gone`: a disk may only be away. Lines without a result are forgotten.
+        """
         known = [row[0] for row in self._sql.execute("SELECT id FROM cases")]
         gone = [(case,) for case in known if case not in cases]
         with self._changes():
-            self._sql.executemany("DELETE FROM cases WHERE id = ?", gone)
+            self._sql.executemany("DELETE FROM cases WHERE id = ? AND status != 'done'", gone)
+            self._sql.executemany("UPDATE cases SET code = ? WHERE id = ?", ((GONE, *case) for case in gone))
         return len(gone)
+
+    def forget(self, cases: Iterable[str]) -> None:
+        """Delete the lines of cases."""
+        with self._changes():
+            self._sql.executemany("DELETE FROM cases WHERE id = ?", ((case,) for case in cases))
+
+    def claim(self, archive: str) -> None:
+        """Say of which archive (a keyed digest) this is the ledger.
+
+        Raises
+        ------
+        OutputError
+            ``output_other_archive`` if it is that of another one.
+        """
+        with self._changes():
+            self._sql.execute("INSERT OR IGNORE INTO about VALUES ('archive', ?)", (archive,))
+        if self._sql.execute("SELECT value FROM about WHERE name = 'archive'").fetchone()[0] != archive:
+            raise OutputError(
+                "The output folder holds the results of another archive.",
+                code="output_other_archive",
+                remedy="Name another output folder; where the archive has moved, name a new one, too.",
+            )
 
     def rows(self, *statuses: str) -> Iterator[CaseRow]:
         """Yield lines of some statuses (of all without any), by case."""

@@ -36,6 +36,8 @@ class Options:
         Write UIDs into the results.
     retry_failed : bool
         Try cases again that failed twice.
+    forget_gone : bool
+        Delete the results of cases that the archive does not hold any more.
     key : Path or None
         The key file of the digests; ``private/key`` in the output folder without it.
     task : str
@@ -56,6 +58,7 @@ class Options:
     keep: str = "report"
     identifiers: bool = False
     retry_failed: bool = False
+    forget_gone: bool = False
     key: Path | None = None
     task: str = ANALYSE
     settings: dict[str, Any] = field(default_factory=dict)

@@ -97,22 +97,22 @@ def make_plan(
             lines.clear()
     if write:
         ledger.put(lines)
-        counts["gone"] = ledger.drop_others(frozenset(seen))
+        counts["gone"] = ledger.mark_gone(seen)
     return Plan(counts, seconds, largest, large)
 
 
 def jobs_of(
-    ledger: Ledger, layout: Layout, recipe: Recipe, locate: Callable[[str], Location | None]
+    ledger: Ledger, layout: Layout, recipe: Recipe, locate: Callable[[str], Location | None], *, run: str
 ) -> Iterator[Job]:
     """Yield the jobs of the cases that wait in the ledger; `locate` gives the place of a case."""
     for line in ledger.waiting():
-        job = job_of(line, layout, recipe, locate)
+        job = job_of(line, layout, recipe, locate, run=run)
         if job is not None:
             yield job
 
 
 def job_of(
-    line: CaseRow, layout: Layout, recipe: Recipe, locate: Callable[[str], Location | None]
+    line: CaseRow, layout: Layout, recipe: Recipe, locate: Callable[[str], Location | None], *, run: str
 ) -> Job | None:
     """Return the next attempt of a case; None where the catalogue lost it meanwhile: it waits for the next plan."""
     source = locate(line.id)
@@ -125,6 +125,7 @@ def job_of(
         folder=str(layout.case(line.id)),
         settings={**recipe.settings, "recipe": recipe.digest, "stamp": line.stamp},
         attempt=line.attempts + 1,
+        run=run,
     )
 
 
@@ -136,11 +137,16 @@ def _line(
     known = entry.row | {"year": int(str(entry.row["date"])[:4]) if "date" in entry.row else None}
     facts = {name: known[name] for name in _FACTS if known.get(name) is not None}
     fresh = CaseRow(entry.id, entry.study, WAITING, stamp=entry.stamp, recipe=recipe.digest, facts=facts)
-    if not choice.taken:
-        status = "refused" if entry.refusal is not None else NOT_SELECTED
-        return replace(fresh, status=status, code=choice.code, message=choice.reason), status
     old = ledger.get(entry.id)
     current = old is not None and old.recipe == recipe.digest and _same_input(old, choice, recipe)
+    if not choice.taken:
+        if old is not None and current and old.status == "done" and entry.refusal is None:
+            # Other rules make no result undone: they say why it would not be chosen now.
+            return replace(
+                old, stamp=entry.stamp, code=choice.code, message=choice.reason
+            ), "done, not chosen"
+        status = "refused" if entry.refusal is not None else NOT_SELECTED
+        return replace(fresh, status=status, code=choice.code, message=choice.reason), status
     if old is not None and current and old.status in FINAL - {NOT_SELECTED}:
         kept = _kept(replace(old, stamp=entry.stamp), layout, retry_failed=retry_failed)
         if kept is not None:
@@ -158,7 +164,7 @@ def _kept(old: CaseRow, layout: Layout, *, retry_failed: bool) -> tuple[CaseRow,
     if old.status == "done":
         receipt = whole_receipt(layout.case(old.id))
         same = receipt is not None and receipt.recipe == old.recipe
-        return (old, "done before") if same else None
+        return (replace(old, code="", message=""), "done before") if same else None
     if old.status == "failed" and retry_failed:
         return None
     return old, f"{old.status} before"

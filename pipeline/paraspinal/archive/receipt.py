@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from paraspinal.archive.layout import replace_text
 
 RECEIPT = "receipt.json"
 _RESULT = "result.json"
@@ -37,9 +38,7 @@ def write_receipt(folder: Path, *, case: str, recipe: str, stamp: str, facts: di
         if path.is_file() and not path.name.startswith(".") and path.name != RECEIPT
     }
     receipt = Receipt(case, recipe, stamp, _digest(folder / _RESULT), files, facts)
-    staged = folder / f".{RECEIPT}.{os.getpid()}"
-    staged.write_text(json.dumps(asdict(receipt), indent=1) + "\n", encoding="utf-8")
-    os.replace(staged, folder / RECEIPT)
+    replace_text(folder / RECEIPT, json.dumps(asdict(receipt), indent=1) + "\n")
     return receipt
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from paraspinal.archive.job import Job
-from paraspinal.archive.receipt import write_receipt
+from paraspinal.archive.place import put_in_place
 
 
 def rehearse(job: Job) -> dict[str, Any]:
@@ -26,15 +26,14 @@ def rehearse(job: Job) -> dict[str, Any]:
     held[:: 1 << 12] = b"\1" * len(held[:: 1 << 12])  # a page counts once it was touched
     while time.monotonic() - begin < float(settings.get("seconds", 0.0)):
         time.sleep(min(0.01, float(settings["seconds"])))
-    folder = Path(job.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    staged = folder / f".{os.getpid()}.tmp"
-    filling = "x" * (int(settings.get("result_kib", 0)) << 10)
-    staged.write_text(json.dumps({"case": job.case, "filling": filling}), encoding="utf-8")
-    os.replace(staged, folder / "result.json")
-    facts = {"outcome": "no_mass", "input_digest": job.case}
-    write_receipt(folder, case=job.case, recipe=settings["recipe"], stamp=settings["stamp"], facts=facts)
-    return facts
+
+    def write(folder: Path) -> dict[str, Any]:
+        filling = "x" * (int(settings.get("result_kib", 0)) << 10)
+        text = json.dumps({"case": job.case, "filling": filling})
+        (folder / "result.json").write_text(text, encoding="utf-8")
+        return {"outcome": "no_mass", "input_digest": job.case}
+
+    return put_in_place(job, write)
 
 
 def _make_trouble(kind: str) -> None:

@@ -5,58 +5,116 @@ Nothing in the folder names a file, a UID or a person unless identifiers were as
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from paraspinal.analysis import Analysis, analyze
-from paraspinal.archive.job import Job
+from paraspinal.archive.job import INPUT_GONE, WORKER_VERSION, Job
 from paraspinal.archive.keys import blind
-from paraspinal.archive.location import open_location
+from paraspinal.archive.location import current_stamp, open_location
 from paraspinal.archive.nameless import nameless
-from paraspinal.archive.receipt import write_receipt
+from paraspinal.archive.place import put_in_place
+from paraspinal.archive.software import software_of
 from paraspinal.archive.thumbnail import write_thumbnail
 from paraspinal.config import Config
+from paraspinal.errors import AnalysisError, LoadError
 from paraspinal.result import AnalysisResult
 from paraspinal.saving import save_analysis
 
+_UNREADABLE = "unreadable_file"
+
 
 def analyse(job: Job) -> dict[str, Any]:
-    """Analyse the series of a job, write its folder with the receipt last, and return the facts of the ledger.
+    """Analyse the series of a job, put its folder in place, and return the facts of the ledger.
 
     Raises
     ------
     ParaspinalError
-        As `paraspinal.analyze` and `save_analysis`.
+        As `paraspinal.analyze`, `save_analysis` and `put_in_place`.
+    AnalysisError
+        ``worker_version`` where other software or another model would make the result; ``input_gone``,
+        ``input_changed`` or ``input_unreadable`` where the files are not, or no longer, those of the catalogue.
     """
-    folder = Path(job.folder)
-    # What an earlier run left is no result of this one, however it ends.
-    shutil.rmtree(folder, ignore_errors=True)
     config = Config.model_validate(job.settings["config"])
+    if software_of(config) != job.settings["software"]:
+        raise AnalysisError(
+            "The worker has another version of paraspinal or of the model.",
+            code=WORKER_VERSION,
+            remedy="Install the same version everywhere.",
+        )
+    return put_in_place(job, lambda folder: _write(job, config, folder))
+
+
+def _write(job: Job, config: Config, folder: Path) -> dict[str, Any]:
+    check_input(job)
+    analysis = _analysed(job, config)
+    check_input(job)  # nothing changed while it was read
+    save_analysis(
+        analysis,
+        folder,
+        force=True,
+        maps=job.settings["keep"] == "maps",
+        page=job.settings["keep"] != "result",
+    )
+    write_thumbnail(folder / "thumbnail.png", analysis)
+    return facts_of(analysis.result)
+
+
+def check_input(job: Job) -> None:
+    """Stop unless the files of a job are those that the catalogue was made of.
+
+    Raises
+    ------
+    AnalysisError
+        ``input_gone``, ``input_changed``.
+    """
+    try:
+        now = current_stamp(job.source)
+    except OSError as error:
+        raise AnalysisError(
+            f"A file of the series cannot be found ({error.strerror}).",
+            code=INPUT_GONE,
+            remedy="Is the archive mounted? Run the batch again with --retry-failed.",
+        ) from error
+    if now != job.settings["stamp"]:
+        raise AnalysisError(
+            "Files of the series changed after they were indexed.",
+            code="input_changed",
+            remedy="Index the archive again and run the batch again.",
+        )
+
+
+def _analysed(job: Job, config: Config) -> Analysis:
+    """Return the analysis; a file that cannot be read now could be when it was indexed: the series is not whole."""
+    loose = "folders" in job.source
     identifiers = bool(job.settings.get("identifiers"))
     source = open_location(job.source, config=config.loading)
-    analysis = analyze(
-        source if identifiers else nameless(source),
-        series=job.source.get("series"),
-        config=config,
-        identifiers=identifiers,
-    )
-    if not identifiers:
-        salt = str(job.settings["salt"])
-        analysis = replace(analysis, result=without_names(analysis.result, job.case, salt=salt))
-    _save(analysis, folder, keep=str(job.settings.get("keep", "report")))
-    facts = facts_of(analysis.result)
-    write_receipt(
-        folder, case=job.case, recipe=job.settings["recipe"], stamp=job.settings["stamp"], facts=facts
-    )
-    return facts
+    try:
+        analysis = analyze(
+            source if identifiers else nameless(source),
+            series=job.source.get("series"),
+            config=config,
+            identifiers=identifiers,
+        )
+    except LoadError as error:
+        if loose and error.code == _UNREADABLE:
+            raise _unreadable() from error
+        raise
+    if loose and any(code.code == _UNREADABLE for code in analysis.result.loading.codes):
+        raise _unreadable()
+    if identifiers:
+        return analysis
+    salt = str(job.settings["salt"])
+    return replace(analysis, result=without_names(analysis.result, job.case, salt=salt))
 
 
-def _save(analysis: Analysis, folder: Path, *, keep: str) -> None:
-    """Write the folder; label maps, which are most of its size, only where they were asked for."""
-    save_analysis(analysis, folder, force=True, maps=keep == "maps", page=keep != "result")
-    write_thumbnail(folder / "thumbnail.png", analysis)
+def _unreadable() -> AnalysisError:
+    return AnalysisError(
+        "A file of the series could not be read.",
+        code="input_unreadable",
+        remedy="Is the disk of the archive in order? Run the batch again with --retry-failed.",
+    )
 
 
 def without_names(result: AnalysisResult, case: str, *, salt: str) -> AnalysisResult:

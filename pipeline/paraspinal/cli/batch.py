@@ -82,6 +82,12 @@ def batch_command(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try cases again that failed twice.")
     ] = False,
+    forget_gone: Annotated[
+        bool,
+        typer.Option(
+            "--forget-gone", help="Delete the results of series that the archive does not hold any more."
+        ),
+    ] = False,
     key: Annotated[
         Path | None,
         typer.Option(
@@ -125,6 +131,7 @@ def batch_command(
         keep=keep,
         identifiers=identifiers,
         retry_failed=retry_failed,
+        forget_gone=forget_gone,
         key=key,
     )
     tell = None if quiet else (lambda text: typer.echo(f"  {text}", err=True))
@@ -132,7 +139,7 @@ def batch_command(
         done = batch(archive, out, options, dry_run=dry_run, progress=tell, on_tick=tick)
     if not quiet:
         typer.echo(_planned(done, None if scheduler else workers, memory) if dry_run else _told(done, out))
-    if not dry_run and done.of("failed"):
+    if not dry_run and (done.of("failed") or done.of("waiting")):
         raise typer.Exit(_SOME_FAILED)
 
 

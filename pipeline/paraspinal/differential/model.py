@@ -6,6 +6,7 @@ variable). Nothing in it is code.
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +50,11 @@ class DifferentialModel(Part):
     priors: dict[str, Prior]
     variables: dict[str, Variable]
     fitted: Fitted | None = None
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits of the content: two models of one name and version may differ (`paraspinal fit`)."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
