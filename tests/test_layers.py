@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-GROUND = ("errors", "collector", "config", "volume", "result", "data")
+GROUND = ("errors", "config", "volume", "result", "data", "collector")
 ROWS = (
     "dicomio",
     "loading",
