@@ -30,6 +30,8 @@ CT_CLASSES = frozenset({CT_IMAGE, ENHANCED_CT, LEGACY_ENHANCED_CT})
 DICOMDIR = "1.2.840.10008.1.3.10"
 UNDEFINED_LENGTH = 0xFFFFFFFF
 
+# In the order in which they are asked for the day of a series.
+_DAYS = ("AcquisitionDateTime", "AcquisitionDate", "ContentDate", "SeriesDate", "StudyDate")
 _META_START = 132
 _META_GROUP = 0x0002
 _TRANSFER_SYNTAX = b"\x10\0"
@@ -95,7 +97,8 @@ class ImageHeader:
 
     ``study_key`` is a digest of study and patient together, empty where neither is stated: it tells whether two
     images are of one study, and names nobody. ``acquisition_number``, ``temporal_position``, ``acquired_at`` and
-    ``content_at`` only serve to tell images apart that lie at one position.
+    ``content_at`` only serve to tell images apart that lie at one position. ``day`` (YYYYMMDD) is that of the
+    acquisition or, where none is stated, of the content, the series or the study.
     """
 
     sop_class: str
@@ -113,6 +116,7 @@ class ImageHeader:
     temporal_position: int | None = None
     acquired_at: str | None = None
     content_at: str | None = None
+    day: str | None = None
     plane: Plane = field(default_factory=Plane)
     rescale: Rescale = field(default_factory=Rescale)
     padding: tuple[int, ...] = ()
@@ -228,6 +232,7 @@ def header_of(
         temporal_position=values.whole(dataset, "TemporalPositionIdentifier"),
         acquired_at=_moment(dataset, "Acquisition"),
         content_at=_moment(dataset, "Content"),
+        day=next((day for keyword in _DAYS if (day := values.day(dataset, keyword)) is not None), None),
         plane=_plane(dataset, dataset, dataset),
         rescale=_rescale(dataset),
         padding=tuple(

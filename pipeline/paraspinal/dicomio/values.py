@@ -7,12 +7,16 @@ the analysis can do without is therefore None when it cannot be read.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
+from datetime import date
+from functools import lru_cache
 from typing import Any, Protocol
 
 from pydicom.dataset import Dataset
 
 MAX_TEXT = 64
+_DAY = re.compile(r"\d{8}(?=$|\d\d|[+-])", re.ASCII)  # alone, or before a time or a zone
 
 
 class Attributes(Protocol):
@@ -54,6 +58,25 @@ def texts(dataset: Attributes, keyword: str) -> tuple[str, ...]:
     """Return the parts of a multi-valued text, at most 16."""
     value = raw_value(dataset, keyword)
     return () if value is None else tuple(printable(str(v)).upper() for v in list(_several(value))[:16])
+
+
+def day(dataset: Attributes, keyword: str) -> str | None:
+    """Return the day (YYYYMMDD) of a date or a date with a time (PS3.5 6.2), if there is such a day."""
+    stated = raw_value(dataset, keyword)
+    return _day(stated) if isinstance(stated, str) else None
+
+
+@lru_cache(maxsize=4096)
+def _day(stated: str) -> str | None:
+    found = _DAY.match(stated)
+    if found is None:
+        return None
+    digits = found[0]
+    try:
+        date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        return None
+    return digits
 
 
 def numbers(dataset: Attributes, keyword: str) -> tuple[float, ...]:

@@ -22,7 +22,7 @@ ACQUISITION_NAMES = (
 )
 _NAMES = """
     SOPClassUID SOPInstanceUID StudyInstanceUID PatientID SeriesInstanceUID SeriesNumber FrameOfReferenceUID
-    Modality ImageType
+    Modality ImageType SeriesDate StudyDate
     BodyPartExamined InstanceNumber AcquisitionNumber TemporalPositionIdentifier AcquisitionDateTime
     AcquisitionDate AcquisitionTime ContentDate ContentTime Manufacturer KVP ConvolutionKernel ExposureInuAs
     Exposure XRayTubeCurrent ExposureTime SliceThickness ReconstructionAlgorithm ContrastBolusAgent

@@ -12,6 +12,7 @@ from paraspinal.errors import LoadError
 from paraspinal.loading.canonical import Canonical, canonical_grid
 from paraspinal.loading.codes import refuse
 from paraspinal.loading.hounsfield import conversion, odd_scale, stored_range
+from paraspinal.loading.kernels import sharpness_of
 from paraspinal.loading.layout import Layout, lay_out
 from paraspinal.loading.refusals import refusal_of
 from paraspinal.loading.separate import separate
@@ -172,11 +173,4 @@ def _extent(stack: Stack) -> tuple[float, float]:
 
 def _kernel_points(kernel: str | None) -> float:
     """Favour soft kernels slightly: noise of a sharp one hides soft-tissue density."""
-    name = (kernel or "").upper()
-    if any(word in name for word in ("LUNG", "BONE", "EDGE", "SHARP")):
-        return -0.3
-    # Siemens B/Br/I/Bl + number: 20–45 is soft, 60 and more is sharp.
-    digits = "".join(c for c in name.split("\\")[0] if c.isdigit())[:2]
-    if name[:1] in ("B", "I", "Q") and digits:
-        return -0.3 if int(digits) >= 60 else 0.3
-    return 0.3 if any(word in name for word in ("STANDARD", "SOFT", "BODY")) else 0.0
+    return {"soft": 0.3, "sharp": -0.3, None: 0.0}[sharpness_of(kernel)]
