@@ -50,6 +50,7 @@ def prepare(folder: Path, cases: int) -> None:
                 {"path": f"/nowhere/{k}", "series": None}, row,
             )  # fmt: skip
             store.replace_series(name, [entry])
+        store.finish()
 
 
 def options(folder: Path, workers: int, scheduler: str | None, archive: Path | None = None) -> Options:

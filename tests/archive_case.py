@@ -10,11 +10,13 @@ from pydicom.dataset import Dataset
 
 from dicom_factory import stored_body, uid_of, write_series
 from paraspinal.archive import Limits, Options, Workers, load_key
+from paraspinal.archive.index import Indexed, index_archive
 from paraspinal.archive.job import Job
 from paraspinal.archive.keys import Key
 from paraspinal.archive.store import SeriesEntry, open_store
 from paraspinal.errors import AnalysisError
 
+KEY = Key(b"k" * 32)
 REHEARSE = "paraspinal.archive.rehearsal:rehearse"
 
 
@@ -31,6 +33,17 @@ def ct_series(
             setattr(ds, tag, value)
 
     return write_series(folder, stored_body(slices), edit=edit, prefix=f"{name}-")
+
+
+def index(tmp: Path, **options: Any) -> Indexed:
+    """Bring the catalogue of ``tmp/archive`` up to date."""
+    return index_archive(tmp / "archive", tmp / "catalogue", key=KEY, **options)
+
+
+def series_of(tmp: Path) -> list[SeriesEntry]:
+    """Return every series of that catalogue."""
+    with open_store(tmp / "catalogue") as store:
+        return list(store.series())
 
 
 def pretend(catalogue: Path, key: Key, cases: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from paraspinal.archive.rules import Rules, choose, is_sharp
+from paraspinal.archive.rules import Rules, choose
 from paraspinal.archive.store import SeriesEntry
 
 
@@ -61,19 +62,20 @@ def test_a_runner_up_steps_in_where_the_best_breaks_a_rule() -> None:
     assert _codes(entries, Rules(kernel="soft")) == {"sharp": "rule_kernel", "soft": ""}
 
 
-@pytest.mark.parametrize(
-    ("kernel", "sharp"),
-    [
-        ("B70f", True),
-        ("Br38f\\3", False),
-        ("LUNG", True),
-        ("STANDARD", False),
-        ("FC51", False),
-        ("I30f", False),
-    ],
-)
-def test_kernels_are_known_by_name(kernel: str, sharp: bool) -> None:
-    assert is_sharp(kernel) is sharp
+@pytest.mark.parametrize("wanted", ["soft", "sharp"])
+def test_a_kernel_that_is_not_known_passes(wanted: str) -> None:
+    assert _codes([_entry("a", kernel="XYZ")], Rules(kernel=wanted)) == {"a": ""}
+
+
+@pytest.mark.parametrize("region", ["chest", "abdomen"])
+def test_one_of_several_regions_is_enough(region: str) -> None:
+    entries = [_entry("both", "s", region="chest+abdomen"), _entry("head", "t", region="head")]
+    assert _codes(entries, Rules(region=(region,))) == {"both": "", "head": "rule_region"}
+
+
+def test_a_modality_that_is_none_cannot_be_asked_for() -> None:
+    with pytest.raises(ValidationError, match="no such modality"):
+        Rules(modality="MUELLER")
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.floats(0, 9)), max_size=20))

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from paraspinal.archive.keys import Key
 from paraspinal.archive.location import Location, at_path, in_folders, joined_stamp
+from paraspinal.archive.modality import NOT_STATED, plain_modality
 from paraspinal.archive.store import SeriesEntry
+from paraspinal.archive.tree import state_at
 from paraspinal.config import LoadingConfig
 from paraspinal.errors import LoadError
-from paraspinal.loading.inspection import Inspection, SeriesRow, inspect_source, series_row
-from paraspinal.loading.scan import Entry
+from paraspinal.loading.codes import REFUSALS
+from paraspinal.loading.inspection import SeriesRow, inspect_source, series_row
+from paraspinal.loading.scan import Entry, is_passing
 from paraspinal.loading.sources import DiskFile
 from paraspinal.loading.stacks import group_stacks
-from paraspinal.loading.suitability import Candidate, candidates_of
+from paraspinal.loading.suitability import candidates_of
 
+INTERNAL = "internal"
+_INTERNAL_REMEDY = "Index again; report it if it comes again: it is a fault of this software."
+_UNREADABLE = "unreadable_file"
 _NO_UID = "no-uid"
-_DATE_DIGITS = 8
-_OTHER = "other"
-# Any other text in this attribute is somebody's text, and might name a person.
-_MODALITY = re.compile(r"[A-Z]{2,10}|not stated")
+_ONLY_PART = "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,76 +36,98 @@ class Makers:
     config: LoadingConfig
 
 
+class Made(NamedTuple):
+    """Series, and whether they are to be made again from the same files, since a disk or this software failed."""
+
+    entries: Sequence[SeriesEntry]
+    again: bool = False
+
+
 def name_of(entry: Entry) -> str:
     """Return what images of one series have in common: its UID, or their folder and series number without one."""
     uid = entry.header.series_uid
     return uid or f"{_NO_UID}:{entry.file.folder}:{entry.header.series_number}"
 
 
-def dicom_entries(
-    name: str, images: Sequence[Entry], states: Mapping[Path, str], make: Makers
-) -> list[SeriesEntry]:
-    """Return the series that the images of one name make up; `states` change with their files."""
-    candidates = candidates_of(group_stacks(images, config=make.config), config=make.config)
+def dicom_entries(name: str, images: Sequence[Entry], states: Mapping[Path, str], make: Makers) -> Made:
+    """Return the series that the images of one name make up; `states` are those of their files."""
     files = _files(images)
-    stamp = joined_stamp(states.get(file, "") for file in files)
+    stamp = joined_stamp(states[file] for file in files)
+    try:
+        return Made(_dicom_entries(name, images, files, stamp, make))
+    except Exception:
+        # One series is isolated here, and put on record: headers from anywhere break rules that nobody wrote down.
+        location = in_folders(files, None)
+        return Made([refused_entry(name, location, INTERNAL, stamp, make, part=_ONLY_PART)], again=True)
+
+
+def _dicom_entries(
+    name: str, images: Sequence[Entry], files: Sequence[Path], stamp: str, make: Makers
+) -> list[SeriesEntry]:
+    candidates = candidates_of(group_stacks(images, config=make.config), config=make.config)
     several = len(candidates) > 1
     out = []
     for candidate in candidates:
         row = series_row(candidate, make.config)
         # The files of a name hold nothing else, so that the series needs no name where it is alone.
         location = in_folders(files, row.name if several else None)
-        part = str(candidate.stack.part)
-        study = candidate.stack.header.study_key
-        out.append(_entry(name, part, row, location, stamp, make, study=study, facts=_facts(candidate)))
+        out.append(_entry(name, str(candidate.stack.part), row, location, stamp, make, alone=name))
     return out
 
 
-def place_entries(path: Path, stamp: str, make: Makers) -> list[SeriesEntry]:
+def place_entries(path: Path, state: str, make: Makers) -> Made:
     """Return the series of a zip or of a volume file; one that is refused where nothing in it can be loaded."""
     name = str(path)
+
+    def refused(code: str) -> SeriesEntry:
+        return refused_entry(name, at_path(path, None), code, joined_stamp([state]), make)
+
     try:
-        found = inspect_source(path, config=make.config)
+        return _place_entries(path, state, make)
     except LoadError as error:
-        return [refused_entry(name, at_path(path, None), error.code, stamp, make)]
-    rows = [row for row in found.series if row.slices or row.refusal]
-    return [
-        _entry(name, row.name or str(k), row, _at(path, found, row), stamp, make)
-        for k, row in enumerate(rows)
-    ]
+        return Made([refused(error.code)], again=is_passing(error.__cause__) or error.code == _UNREADABLE)
+    except Exception:
+        # One file is isolated here, and put on record, as above.
+        return Made([refused(INTERNAL)], again=True)
 
 
-def _at(path: Path, found: Inspection, row: SeriesRow) -> Location:
-    return at_path(path, row.name if len(found.series) > 1 else None)
+def _place_entries(path: Path, state: str, make: Makers) -> Made:
+    found = inspect_source(path, config=make.config)
+    several = len(found.series) > 1
+    out = []
+    for k, row in enumerate(row for row in found.series if row.slices or row.refusal):
+        data = row.facts.data_file
+        stamp = joined_stamp([state] if data is None else [state, state_at(data)])
+        location = at_path(path, row.name if several else None, beside=data)
+        # Parts of one series share its name up to the slash.
+        alone = "\0".join(part for part in (str(path), row.name.partition("/")[0]) if part)
+        out.append(_entry(str(path), row.name or str(k), row, location, stamp, make, alone=alone))
+    return Made(out, again=found.passing)
 
 
-def refused_entry(name: str, location: Location, code: str, stamp: str, make: Makers) -> SeriesEntry:
+def refused_entry(
+    name: str, location: Location, code: str, stamp: str, make: Makers, *, part: str = ""
+) -> SeriesEntry:
     """Return what cannot even be looked into as a series of its own, so that it is accounted for.
 
     Of the error its code alone is kept: its text names files.
     """
     row = SeriesRow(
-        modality="not stated", name="", slices=0, plane="not known", verdict="refused", refusal=code
-    )
-    return _entry(name, "", row, location, stamp, make)
+        modality=NOT_STATED, name="", slices=0, plane="not known", verdict="refused",
+        refusal=code, remedy=REFUSALS.get(code, _INTERNAL_REMEDY),
+    )  # fmt: skip
+    return _entry(name, part, row, location, stamp, make, alone=name)
 
 
 def _entry(
-    name: str,
-    part: str,
-    row: SeriesRow,
-    location: Location,
-    stamp: str,
-    make: Makers,
-    *,
-    study: str = "",
-    facts: dict[str, Any] | None = None,
+    name: str, part: str, row: SeriesRow, location: Location, stamp: str, make: Makers, *, alone: str
 ) -> SeriesEntry:
-    plain = row.modality if _MODALITY.fullmatch(row.modality) else _OTHER
+    """Return the entry of a series; `alone` names its study where its headers name none."""
+    plain = plain_modality(row.modality)
     return SeriesEntry(
         id=make.key.digest("series", name, part),
         name=name,
-        study=make.key.digest("study", study or f"alone:{name}"),
+        study=make.key.digest("study", row.facts.study_key or f"alone:{alone}"),
         modality=plain,
         verdict=row.verdict,
         refusal=row.refusal,
@@ -114,21 +136,13 @@ def _entry(
         location=location,
         row=row.model_dump(mode="json", exclude={"name", "taken"}, exclude_none=True)
         | {"modality": plain}
-        | (facts or {}),
+        | _facts(row),
     )
 
 
-def _facts(candidate: Candidate) -> dict[str, Any]:
-    header = candidate.stack.header
-    moment = header.acquired_at or header.content_at or ""
-    digits = "".join(c for c in moment[:10] if c.isdigit())
-    out: dict[str, Any] = {}
-    if len(digits) >= _DATE_DIGITS:
-        out["date"] = digits[:_DATE_DIGITS]
-    if candidate.layout is not None:
-        out["voxels"] = int(np.prod(candidate.layout.geometry.shape))
-    out["bytes"] = sum(file.size for file in {id(e.file): e.file for e in candidate.stack.entries}.values())
-    return out
+def _facts(row: SeriesRow) -> dict[str, Any]:
+    known = {"date": row.facts.day, "voxels": row.facts.voxels, "bytes": row.facts.bytes or None}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _files(images: Iterable[Entry]) -> list[Path]:

@@ -6,13 +6,20 @@ images of one UID that lie in several folders are one series.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+from paraspinal import __version__
 from paraspinal.archive.entries import (
+    INTERNAL,
+    Made,
     Makers,
     dicom_entries,
     name_of,
@@ -22,12 +29,12 @@ from paraspinal.archive.entries import (
 from paraspinal.archive.keys import Key
 from paraspinal.archive.location import at_path, joined_stamp
 from paraspinal.archive.store import SeriesEntry, Store, open_store
-from paraspinal.archive.tree import Folder, walk_folders
+from paraspinal.archive.tree import FileStamp, Folder, walk_folders
 from paraspinal.config import LoadingConfig
 from paraspinal.errors import UsageError
 from paraspinal.loading.catalogue import Catalogue, Known, open_catalogue, typed_errors
 from paraspinal.loading.opening import GRID_KINDS
-from paraspinal.loading.scan import Entry, look_at_files
+from paraspinal.loading.scan import Entry, Unread, look_at_files
 from paraspinal.loading.sources import DiskFile
 
 _COMMIT_SECONDS = 2.0
@@ -37,6 +44,7 @@ _OWN_FILES = ("", "-wal", "-shm", ".key")
 _ALONE = ("zip", *GRID_KINDS)
 _SUFFIXES = (".dcm", ".ima", ".zip", ".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 Progress = Callable[[str], None]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,7 @@ def index_archive(
         open_catalogue(catalogue) as headers,
     ):
         store.claim(root.absolute())
+        store.make_with(_recipe(config))
         run = _Run(store, headers, Makers(key, config), store.next_run(), progress or _silent)
         apart = frozenset(p.resolve() for p in leave_out)
         own = frozenset(catalogue.resolve().with_name(catalogue.name + end) for end in _OWN_FILES)
@@ -104,7 +113,22 @@ def index_archive(
         with store.transaction():
             gone = store.forget_unseen(run.number)
         run.series()
+        store.finish()
         return Indexed(run.read, run.unchanged, gone, run.made, store.counts(), time.monotonic() - begin)
+
+
+def _recipe(config: LoadingConfig) -> str:
+    """Return what series are made with beside their headers: where it changes, they may come out otherwise."""
+    return f"{__version__} {hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:16]}"
+
+
+def _images(files: Sequence[DiskFile], found: Sequence[Known | Unread]) -> list[Entry]:
+    return [
+        Entry(file, header)
+        for file, one in zip(files, found, strict=True)
+        if isinstance(one, Known)
+        for header in one.headers
+    ]
 
 
 def _states(folder: Folder) -> dict[Path, str]:
@@ -120,25 +144,36 @@ def _silent(_: str) -> None:
     """Tell nobody."""
 
 
+def _isolated(step: Callable[[], _T], instead: Callable[[], _T]) -> _T:
+    """Return what a step gives or, where it fails for a reason that nobody foresaw, what is to stand for it."""
+    try:
+        return step()
+    except (sqlite3.Error, UsageError):
+        raise  # the catalogue itself fails
+    except Exception:
+        # One folder or series is isolated here, and put on record: the others are looked at all the same.
+        return instead()
+
+
 class _Run:
     """One pass over an archive."""
 
     def __init__(self, store: Store, headers: Catalogue, make: Makers, number: int, tell: Progress) -> None:
         self.store, self.headers, self.make, self.number = store, headers, make, number
         self.read = self.unchanged = self.made = 0
+        self._known = store.stamps()
         self._tell, self._told = tell, time.monotonic()
 
     def folders(self, found: Iterable[Folder]) -> None:
         """Look at folders that changed, and mark the others as seen."""
-        known = self.store.stamps()
         inside: dict[str, list[str]] = {}  # places by the folder above them: zips and volume files among them
-        for place in known:
+        for place in self._known:
             inside.setdefault(os.path.dirname(place), []).append(place)
         same: list[str] = []
         saved = time.monotonic()
         for folder in found:
             path = str(folder.path)
-            if folder.stamp and known.get(path) == folder.stamp:
+            if folder.stamp and self._known.get(path) == folder.stamp:
                 same.append(path)
                 names = {file.name for file in folder.files}
                 same.extend(p for p in inside.get(path, ()) if os.path.basename(p) in names)
@@ -158,31 +193,33 @@ class _Run:
         same.clear()
 
     def _look_at(self, folder: Folder) -> None:
-        path = str(folder.path)
         if folder.problem:
-            entry = refused_entry(path, at_path(folder.path, None), "unreadable_file", _CLOSED, self.make)
-            with self.store.transaction():
-                self.store.put_place(path, _CLOSED, "", self.number, files=0, size=0)
-                self.store.replace_pieces(path, [path])
-                self.store.replace_series(path, [entry])
-            return
+            self._refuse(folder, "unreadable_file")
+        else:
+            _isolated(lambda: self._account_for(folder), lambda: self._refuse(folder, INTERNAL))
+
+    def _refuse(self, folder: Folder, code: str) -> None:
+        """Put a folder on record as one that cannot be looked into; it is tried again by every run."""
+        path = str(folder.path)
+        entry = refused_entry(path, at_path(folder.path, None), code, _CLOSED, self.make)
+        with self.store.transaction():
+            self.store.put_place(path, _CLOSED, "", self.number, files=0, size=0)
+            self.store.replace_pieces(path, [path])
+            self._put(path, Made([entry]))
+
+    def _account_for(self, folder: Folder) -> None:
+        path = str(folder.path)
         files = [DiskFile(folder.path / file.name, file.size) for file in folder.files]
         found = look_at_files(files, config=self.make.config, catalogue=self.headers)
-        images = [
-            Entry(file, header)
-            for file, known in zip(files, found, strict=True)
-            if isinstance(known, Known)
-            for header in known.headers
-        ]
+        images = _images(files, found)
+        whole = not any(isinstance(one, Unread) and one.passing for one in found)
         with self.store.transaction():
-            names = dict.fromkeys(map(name_of, images))
-            self.store.put_place(
-                path, "folder", folder.stamp, self.number, files=len(files), size=sum(f.size for f in files)
-            )
-            self.store.replace_pieces(path, names)
+            self.store.replace_pieces(path, dict.fromkeys(map(name_of, images)))
             self._put_complete(images, _states(folder))
-            for stamp, file, known in zip(folder.files, files, found, strict=True):
-                self._put_alone(file, known, stamp.state)
+            for file, stamp, one in zip(files, folder.files, found, strict=True):
+                whole &= self._put_alone(file, stamp, one)
+            kept, size = folder.stamp if whole else "", sum(file.size for file in files)
+            self.store.put_place(path, "folder", kept, self.number, files=len(files), size=size)
 
     def _put_complete(self, images: Sequence[Entry], states: Mapping[Path, str]) -> None:
         """Make the series whose images lie in this folder alone."""
@@ -193,52 +230,63 @@ class _Run:
             if len(self.store.places_of(name)) == 1:
                 self._put(name, dicom_entries(name, own, states, self.make))
 
-    def _put_alone(self, file: DiskFile, known: Known | str, state: str) -> None:
-        """Account for a file that is a place of its own: a zip, a volume, or what was meant to be one."""
-        path, kind = str(file.path), "unreadable"
-        if not isinstance(known, str) and known.kind in _ALONE:
-            kind = str(known.kind)
-            entries = place_entries(file.path, joined_stamp([state]), self.make)
-        elif isinstance(known, str) or (known.kind == "other" and _looks_like_an_image(file)):
-            entries = [refused_entry(path, at_path(file.path, None), "unreadable_file", state, self.make)]
-        else:
-            return
-        self.store.put_place(path, kind, state, self.number, files=0, size=0)
-        self.store.replace_pieces(path, [path])
-        self._put(path, entries)
+    def _put_alone(self, file: DiskFile, stamp: FileStamp, found: Known | Unread) -> bool:
+        """Account for a file that is a place of its own: a zip, a volume, or what was meant to be one.
 
-    def _put(self, name: str, entries: Sequence[SeriesEntry]) -> None:
-        self.store.replace_series(name, entries)
-        self.made += len(entries)
+        Tell whether it need not be looked at again while it stays as it is.
+        """
+        path, state = str(file.path), stamp.state
+        if isinstance(found, Known) and found.kind in _ALONE:
+            if found.kind == "zip" and self._known.get(path) == state:
+                self.store.mark_seen([path], self.number)
+                return True
+            kind, made = str(found.kind), place_entries(file.path, state, self.make)
+        elif isinstance(found, Unread) or (found.kind == "other" and _looks_like_an_image(file)):
+            kind, made = "unreadable", Made([self._refused_file(file, state)])
+        else:
+            return True
+        kept = stamp.settled and not made.again
+        self.store.put_place(path, kind, state if kept else "", self.number, files=0, size=0)
+        self.store.replace_pieces(path, [path])
+        self._put(path, made._replace(again=False))
+        return not made.again
+
+    def _refused_file(self, file: DiskFile, state: str) -> SeriesEntry:
+        location = at_path(file.path, None)
+        return refused_entry(str(file.path), location, "unreadable_file", joined_stamp([state]), self.make)
+
+    def _put(self, name: str, made: Made) -> None:
+        self.store.replace_series(name, made.entries, stale=made.again)
+        self.made += len(made.entries)
 
     def series(self) -> None:
-        """Make anew what lies in several folders, and drop what lies in none any more."""
+        """Make anew what lies in several folders or could not be made, and drop what lies in none any more."""
         for name in self.store.stale():
             places = self.store.places_of(name)
-            images, states = self._images_of(name, places)
+            made = _isolated(partial(self._made_anew, name, places), partial(self._not_made, name, places))
             with self.store.transaction():
-                self._put(name, dicom_entries(name, images, states, self.make) if images else ())
+                self._put(name, made)
             self._progress(f"{self.made} series made")
 
-    def _images_of(self, name: str, places: Sequence[str]) -> tuple[list[Entry], dict[Path, str]]:
+    def _not_made(self, name: str, places: Sequence[str]) -> Made:
+        location = at_path(Path(places[0]), None)
+        return Made([refused_entry(name, location, INTERNAL, _CLOSED, self.make)], again=True)
+
+    def _made_anew(self, name: str, places: Sequence[str]) -> Made:
         images: list[Entry] = []
         states: dict[Path, str] = {}
+        whole = True
         for place in places:
-            for folder in walk_folders(Path(place)):
-                if str(folder.path) != place:
-                    break
-                files = [DiskFile(folder.path / file.name, file.size) for file in folder.files]
-                found = look_at_files(files, config=self.make.config, catalogue=self.headers)
-                states |= _states(folder)
-                images += [
-                    image
-                    for file, one in zip(files, found, strict=True)
-                    if isinstance(one, Known)
-                    for header in one.headers
-                    if name_of(image := Entry(file, header)) == name
-                ]
-                break
-        return images, states
+            folder = next(walk_folders(Path(place)), None)
+            if folder is None or str(folder.path) != place:
+                continue
+            files = [DiskFile(folder.path / file.name, file.size) for file in folder.files]
+            found = look_at_files(files, config=self.make.config, catalogue=self.headers)
+            whole &= not folder.problem and not any(isinstance(one, Unread) and one.passing for one in found)
+            states |= _states(folder)
+            images += [image for image in _images(files, found) if name_of(image) == name]
+        made = dicom_entries(name, images, states, self.make) if images else Made(())
+        return made._replace(again=made.again or not whole)
 
     def _progress(self, text: str) -> None:
         if time.monotonic() - self._told >= _TELL_SECONDS:

@@ -9,10 +9,11 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from paraspinal.archive.modality import MODALITIES, NOT_STATED
 from paraspinal.archive.store import SeriesEntry
+from paraspinal.loading.inspection import BETWEEN_REGIONS
+from paraspinal.loading.kernels import sharpness_of
 
-_SHARP_WORDS = ("LUNG", "BONE", "EDGE", "SHARP", "ULTRA", "DETAIL")
-_SHARP_FROM = 60  # Siemens' B, Br, Bl, I … and number
 _RUNNER_UP = "less_suited"
 
 
@@ -21,23 +22,31 @@ class Rules(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    modality: str = Field(
-        "CT", pattern=r"^[A-Z]{2,10}$", description="DICOM modality; volume files state none and pass"
-    )
+    modality: str = Field("CT", description="DICOM modality; volume files state none and pass")
     region: tuple[Literal["chest", "abdomen", "spine", "neck", "head", "limb"], ...] = Field(
-        (), description="chest, abdomen, spine, neck, head, limb; a series that states none passes"
+        (),
+        description="chest, abdomen, spine, neck, head, limb; one is enough; a series that states none passes",
     )
     max_thickness_mm: float | None = Field(None, gt=0, description="greatest slice thickness or distance")
     min_slices: int = Field(3, ge=1, description="fewest slices")
-    kernel: Literal["any", "soft", "sharp"] = Field("any", description="kernel, where the header names one")
+    kernel: Literal["any", "soft", "sharp"] = Field(
+        "any", description="kernel, where the header names one that is known"
+    )
     contrast: Literal["any", "yes", "no"] = Field(
         "any", description="yes: a contrast agent is stated; no: none is stated"
     )
     since: str | None = Field(
-        None, pattern=r"^\d{8}$", description="acquired on this day (YYYYMMDD) or later"
+        None, pattern=r"^[0-9]{8}$", description="acquired on this day (YYYYMMDD) or later"
     )
-    until: str | None = Field(None, pattern=r"^\d{8}$", description="acquired on this day or earlier")
+    until: str | None = Field(None, pattern=r"^[0-9]{8}$", description="acquired on this day or earlier")
     per_study: bool = Field(True, description="take the best series of a study only")
+
+    @field_validator("modality")
+    @classmethod
+    def _is_a_modality(cls, value: str) -> str:
+        if value not in MODALITIES:
+            raise ValueError("DICOM knows no such modality")
+        return value
 
     @field_validator("since", "until")
     @classmethod
@@ -59,13 +68,13 @@ class Choice(NamedTuple):
 def choose(entries: Iterable[SeriesEntry], rules: Rules) -> Iterator[Choice]:
     """Yield a choice for every series; `entries` come study by study, the best of a study first.
 
-    A series whose headers refuse it is not taken; its code is that of the refusal.
+    A series whose headers refuse it is not taken; its code is that of the refusal, its reason what to do about it.
     """
     for _, group in groupby(entries, key=lambda entry: entry.study):
         best: SeriesEntry | None = None
         for entry in group:
             if entry.refusal is not None:
-                yield Choice(entry, False, entry.refusal, str(entry.row.get("why", "")))
+                yield Choice(entry, False, entry.refusal, str(entry.row.get("remedy", "")))
                 continue
             broken = _broken(entry.row, rules)
             if broken:
@@ -89,12 +98,12 @@ def _broken(row: Mapping[str, Any], rules: Rules) -> tuple[str, str] | None:
 
 def _modality(row: Mapping[str, Any], rules: Rules) -> tuple[str, str] | None:
     own = row["modality"]
-    return None if own in (rules.modality, "not stated") else ("rule_modality", f"modality {own}")
+    return None if own in (rules.modality, NOT_STATED) else ("rule_modality", f"modality {own}")
 
 
 def _region(row: Mapping[str, Any], rules: Rules) -> tuple[str, str] | None:
     own = row.get("region")
-    if not rules.region or own is None or own in rules.region:
+    if not rules.region or own is None or not set(rules.region).isdisjoint(own.split(BETWEEN_REGIONS)):
         return None
     return "rule_region", f"region {own}"
 
@@ -114,17 +123,9 @@ def _slices(row: Mapping[str, Any], rules: Rules) -> tuple[str, str] | None:
 
 def _kernel(row: Mapping[str, Any], rules: Rules) -> tuple[str, str] | None:
     own = row.get("kernel")
-    if rules.kernel == "any" or not own:
+    if rules.kernel == "any" or sharpness_of(own) in (None, rules.kernel):
         return None
-    return None if is_sharp(own) is (rules.kernel == "sharp") else ("rule_kernel", f"kernel {own}")
-
-
-def is_sharp(kernel: str) -> bool:
-    """Tell whether a kernel's name is that of a sharp one."""
-    name = kernel.upper().split("\\")[0]
-    digits = "".join(c for c in name if c.isdigit())[:2]
-    numbered = name[:1] in ("B", "I", "Q", "H") and len(digits) == 2 and int(digits) >= _SHARP_FROM
-    return numbered or any(word in name for word in _SHARP_WORDS)
+    return "rule_kernel", f"kernel {own}"
 
 
 def _contrast(row: Mapping[str, Any], rules: Rules) -> tuple[str, str] | None:

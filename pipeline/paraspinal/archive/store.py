@@ -1,7 +1,8 @@
 """The catalogue of an archive as a SQLite file: places that were looked at, and the series found in them.
 
 It stands in the same file as the headers that were read (`paraspinal.loading.catalogue`). It holds paths and UIDs, so
-that only its owner may read it, and nothing of it but keyed digests goes anywhere else.
+that only its owner may read it, and nothing of it but keyed digests goes anywhere else. Paths, and names that hold
+one, go in and out through `as_stored` and `from_stored`: they may be no text.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from paraspinal.errors import UsageError
-from paraspinal.loading.catalogue import APPLICATION_ID, open_catalogue, prepare_database, typed_errors
+from paraspinal.loading.catalogue import (
+    APPLICATION_ID,
+    as_stored,
+    from_stored,
+    open_catalogue,
+    prepare_database,
+    typed_errors,
+)
 
 _BUSY_SECONDS = 30.0
 _SCHEMA = """
@@ -32,7 +40,7 @@ CREATE INDEX IF NOT EXISTS series_by_study ON series (study);
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 # To be raised whenever rows of the same files come out otherwise.
-_FORMAT = "1"
+_FORMAT = "2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +91,49 @@ class Store:
         UsageError
             ``catalogue_other_archive`` if it is that of another one.
         """
-        known = self.sql.execute("SELECT value FROM about WHERE name = 'root'").fetchone()
-        if known is not None and known[0] != str(root):
+        if self.root() not in (None, root):
             raise UsageError(
                 "The catalogue is that of another archive.",
                 code="catalogue_other_archive",
                 remedy="Name another catalogue or output folder; where the archive has moved, delete the catalogue.",
             )
-        self.sql.execute("INSERT OR IGNORE INTO about VALUES ('root', ?)", (str(root),))
+        self.sql.execute("INSERT OR IGNORE INTO about VALUES ('root', ?)", (as_stored(str(root)),))
+
+    def root(self) -> Path | None:
+        """Return the folder that this is the catalogue of; None where nobody said."""
+        known = self.sql.execute("SELECT value FROM about WHERE name = 'root'").fetchone()
+        return None if known is None else Path(from_stored(known[0]))
+
+    def make_with(self, recipe: str) -> None:
+        """Say how rows are made; where that has changed, every place is to be looked at again."""
+        known = self.sql.execute("SELECT value FROM about WHERE name = 'recipe'").fetchone()
+        if known is None or known[0] != recipe:
+            with self.transaction():
+                self._begin_change()
+                self.sql.execute("UPDATE places SET stamp = ''")
+                self.sql.execute("INSERT OR REPLACE INTO about VALUES ('recipe', ?)", (recipe,))
+
+    def finish(self) -> None:
+        """Say that the catalogue is whole: a run has come to its end. It is so until a place changes."""
+        self.sql.execute("INSERT OR REPLACE INTO about VALUES ('whole', 'yes')")
+
+    def require_complete(self) -> None:
+        """Refuse to work from a catalogue that is being made, or whose making was interrupted.
+
+        Raises
+        ------
+        UsageError
+            ``catalogue_incomplete``: series may be there in part, as if that were all.
+        """
+        if self.sql.execute("SELECT 1 FROM about WHERE name = 'whole'").fetchone() is None:
+            raise UsageError(
+                "The catalogue is not finished: series may be missing or in part.",
+                code="catalogue_incomplete",
+                remedy="Let paraspinal index end, or run it again: it goes on where it stopped.",
+            )
+
+    def _begin_change(self) -> None:
+        self.sql.execute("DELETE FROM about WHERE name = 'whole'")
 
     def next_run(self) -> int:
         """Return the number of the run that begins now."""
@@ -98,21 +141,27 @@ class Store:
 
     def stamps(self) -> dict[str, str]:
         """Return the stamp of every place that was looked at."""
-        return dict(self.sql.execute("SELECT path, stamp FROM places"))
+        return {
+            from_stored(path): stamp for path, stamp in self.sql.execute("SELECT path, stamp FROM places")
+        }
 
     def mark_seen(self, paths: Iterable[str], run: int) -> None:
         """Say that places are as they were."""
-        self.sql.executemany("UPDATE places SET run = ? WHERE path = ?", ((run, path) for path in paths))
+        self.sql.executemany(
+            "UPDATE places SET run = ? WHERE path = ?", ((run, as_stored(path)) for path in paths)
+        )
 
     def put_place(self, path: str, kind: str, stamp: str, run: int, *, files: int, size: int) -> None:
         """Say what a place holds now."""
         self.sql.execute(
-            "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?, ?)", (path, kind, stamp, run, files, size)
+            "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?, ?)",
+            (as_stored(path), kind, stamp, run, files, size),
         )
 
     def forget_unseen(self, run: int) -> int:
         """Drop places that are gone; what was found there is to be looked at again."""
-        gone = [row[0] for row in self.sql.execute("SELECT path FROM places WHERE run < ?", (run,))]
+        rows = self.sql.execute("SELECT path FROM places WHERE run < ?", (run,))
+        gone = [from_stored(row[0]) for row in rows]
         for path in gone:
             self.replace_pieces(path, ())
         self.sql.execute("DELETE FROM places WHERE run < ?", (run,))
@@ -120,31 +169,35 @@ class Store:
 
     def replace_pieces(self, place: str, names: Iterable[str]) -> None:
         """Say which series have images in a place; all that it held and holds becomes stale."""
-        self.sql.execute("INSERT OR IGNORE INTO stale SELECT name FROM pieces WHERE place = ?", (place,))
-        self.sql.execute("DELETE FROM pieces WHERE place = ?", (place,))
-        for name in names:
-            self.sql.execute("INSERT OR IGNORE INTO pieces VALUES (?, ?)", (place, name))
+        self._begin_change()
+        here = as_stored(place)
+        self.sql.execute("INSERT OR IGNORE INTO stale SELECT name FROM pieces WHERE place = ?", (here,))
+        self.sql.execute("DELETE FROM pieces WHERE place = ?", (here,))
+        for name in map(as_stored, names):
+            self.sql.execute("INSERT OR IGNORE INTO pieces VALUES (?, ?)", (here, name))
             self.sql.execute("INSERT OR IGNORE INTO stale VALUES (?)", (name,))
 
     def places_of(self, name: str) -> list[str]:
         """Return the places that hold images of a series, in a stable order."""
-        rows = self.sql.execute("SELECT place FROM pieces WHERE name = ? ORDER BY place", (name,))
-        return [row[0] for row in rows]
+        rows = self.sql.execute("SELECT place FROM pieces WHERE name = ? ORDER BY place", (as_stored(name),))
+        return [from_stored(row[0]) for row in rows]
 
     def stale(self) -> list[str]:
         """Return the names whose series must be made anew."""
-        return [row[0] for row in self.sql.execute("SELECT name FROM stale ORDER BY name")]
+        return [from_stored(row[0]) for row in self.sql.execute("SELECT name FROM stale ORDER BY name")]
 
     # ---- series ------------------------------------------------------------------------------------------------
 
-    def replace_series(self, name: str, entries: Iterable[SeriesEntry]) -> None:
-        """Say what is made of the images of one name."""
-        self.sql.execute("DELETE FROM series WHERE name = ?", (name,))
-        self.sql.execute("DELETE FROM stale WHERE name = ?", (name,))
+    def replace_series(self, name: str, entries: Iterable[SeriesEntry], *, stale: bool = False) -> None:
+        """Say what is made of the images of one name; it is made anew by the next run if it stays `stale`."""
+        group = as_stored(name)
+        self.sql.execute("DELETE FROM series WHERE name = ?", (group,))
+        if not stale:
+            self.sql.execute("DELETE FROM stale WHERE name = ?", (group,))
         self.sql.executemany(
             "INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                (e.id, e.name, e.study, e.modality, e.verdict, e.refusal, e.score, e.stamp,
+                (e.id, as_stored(e.name), e.study, e.modality, e.verdict, e.refusal, e.score, e.stamp,
                  json.dumps(e.location, separators=(",", ":")), json.dumps(e.row, separators=(",", ":")))
                 for e in entries
             ),
@@ -159,7 +212,7 @@ class Store:
         for id_, name, study, modality, verdict, refusal, score, stamp, location, row in rows:
             yield SeriesEntry(
                 id_,
-                name,
+                from_stored(name),
                 study,
                 modality,
                 verdict,
@@ -174,6 +227,11 @@ class Store:
         """Return where a series lies; None where the catalogue does not hold it any more."""
         row = self.sql.execute("SELECT location FROM series WHERE id = ?", (series,)).fetchone()
         return None if row is None else dict(json.loads(row[0]))
+
+    def find(self, series: str) -> tuple[str, dict[str, Any]] | None:
+        """Return the name of a series and where it lies; None where the catalogue does not hold it."""
+        row = self.sql.execute("SELECT name, location FROM series WHERE id = ?", (series,)).fetchone()
+        return None if row is None else (from_stored(row[0]), dict(json.loads(row[1])))
 
     def counts(self) -> dict[str, int]:
         """Return how many places, files, series and series without refusal there are."""
@@ -210,6 +268,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, fingerprint: str) -> No
     if about.get("format", _FORMAT) != _FORMAT:
         connection.executescript(
             "DELETE FROM places; DELETE FROM pieces; DELETE FROM stale; DELETE FROM series;"
+            "DELETE FROM about WHERE name = 'whole';"
         )
     if fingerprint and about.get("key", fingerprint) != fingerprint:
         raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -16,6 +17,8 @@ from typing import NamedTuple
 # A file that changed this recently may change again within one tick of the file system's clock.
 _SETTLED_NS = 2_000_000_000
 _SIGNED = (1 << 63) - 1  # some file systems use all 64 bits of an inode's number
+# How a link to nowhere answers, which is no file; any other answer is one of a disk, and put on record.
+_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 class FileStamp(NamedTuple):
@@ -32,12 +35,26 @@ class FileStamp(NamedTuple):
         """What tells the file from itself after any change."""
         return f"{self.size}:{self.modified}:{self.changed}:{self.inode}"
 
+    @property
+    def settled(self) -> bool:
+        """Whether a further change would show; to be asked before the file is read."""
+        return max(self.modified, self.changed) <= time.time_ns() - _SETTLED_NS
 
-def state_of(status: os.stat_result) -> str:
-    """Return the state of a file: what `FileStamp.state` says of it."""
-    return FileStamp(
-        "", status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino & _SIGNED
-    ).state
+
+def stamp_of(name: str, status: os.stat_result) -> FileStamp:
+    """Return the stamp of a file from what the file system says of it."""
+    return FileStamp(name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino & _SIGNED)
+
+
+def state_at(path: Path) -> str:
+    """Return the state of a file as it is now.
+
+    Raises
+    ------
+    OSError
+        If it is gone or cannot be asked.
+    """
+    return stamp_of("", os.stat(path)).state
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +80,7 @@ def walk_folders(root: Path, *, leave_out: frozenset[Path] = frozenset()) -> Ite
     stack = [root]
     while stack:
         path = stack.pop()
-        if path.resolve() in leave_out:
+        if Path(os.path.realpath(path)) in leave_out:
             continue
         try:
             place = os.stat(path)
@@ -83,7 +100,7 @@ def walk_folders(root: Path, *, leave_out: frozenset[Path] = frozenset()) -> Ite
 def _entries(path: Path, leave_out: frozenset[Path]) -> tuple[list[FileStamp], list[str]]:
     files: list[FileStamp] = []
     folders: list[str] = []
-    here = path.resolve()
+    here = Path(os.path.realpath(path))
     apart = {one.name for one in leave_out if one.parent == here}
     with os.scandir(path) as found:
         for entry in found:
@@ -91,20 +108,14 @@ def _entries(path: Path, leave_out: frozenset[Path]) -> tuple[list[FileStamp], l
                 continue
             try:
                 status = entry.stat()
-            except OSError:
-                continue  # a dangling link is no file
+            except OSError as error:
+                if error.errno not in _NOWHERE:
+                    folders.append(entry.name)  # which cannot be looked into either, and says so
+                continue
             if stat.S_ISDIR(status.st_mode):
                 folders.append(entry.name)
             elif stat.S_ISREG(status.st_mode):
-                files.append(
-                    FileStamp(
-                        entry.name,
-                        status.st_size,
-                        status.st_mtime_ns,
-                        status.st_ctime_ns,
-                        status.st_ino & _SIGNED,
-                    )
-                )
+                files.append(stamp_of(entry.name, status))
     return files, folders
 
 
@@ -113,5 +124,8 @@ def _stamp(files: list[FileStamp]) -> str:
     if latest > time.time_ns() - _SETTLED_NS:
         return ""
     names = "\0".join(file.name for file in files).encode("utf-8", "surrogateescape")
-    numbers = array("q", chain.from_iterable(file[1:] for file in files))
+    try:
+        numbers = array("q", chain.from_iterable(file[1:] for file in files))
+    except OverflowError:  # a time before 1678, which only a damaged file system states
+        return ""
     return hashlib.sha256(names + b"\0\0" + numbers.tobytes()).hexdigest()[:24]

@@ -15,14 +15,17 @@ Modality = Annotated[str, typer.Option(help="DICOM modality; volume files state 
 Region = Annotated[
     list[str] | None,
     typer.Option(
-        help="chest, abdomen, spine, neck, head or limb; repeat for more. A series that states none passes."
+        help="chest, abdomen, spine, neck, head or limb; repeat for more, of which one is enough."
+        " A series that states none passes."
     ),
 ]
 MaxThickness = Annotated[
     float | None, typer.Option("--max-thickness", metavar="MM", help="Greatest slice thickness or distance.")
 ]
 MinSlices = Annotated[int, typer.Option("--min-slices", min=1, help="Fewest slices.")]
-Kernel = Annotated[str, typer.Option(help="soft, sharp or any.")]
+Kernel = Annotated[
+    str, typer.Option(help="soft, sharp or any; a series whose kernel is not known to be either passes.")
+]
 Contrast = Annotated[str, typer.Option(help="yes (a contrast agent is stated), no, or any.")]
 Since = Annotated[str | None, typer.Option(metavar="YYYYMMDD", help="Acquired on this day or later.")]
 Until = Annotated[str | None, typer.Option(metavar="YYYYMMDD", help="Acquired on this day or earlier.")]

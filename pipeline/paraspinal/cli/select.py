@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,15 +70,17 @@ def select_command(
         until=until,
         per_study=not every_series,
     )
+    counts: Counter[str] = Counter()  # by code; those that are taken have none
     with open_store(catalogue) as store:
-        choices = list(choose(store.series(), rules))
-    for choice in choices:
-        if choice.taken or all_rows:
-            typer.echo(_line(choice))
-    taken = sum(choice.taken for choice in choices)
-    typer.echo(f"{taken} of {len(choices)} series are taken. {_reasons(choices)}".rstrip())
-    if csv is not None:
-        _write(csv, choices)
+        store.require_complete()
+        with _table(csv) as put:
+            for choice in choose(store.series(), rules):
+                counts[choice.code] += 1
+                put(choice)
+                if choice.taken or all_rows:
+                    typer.echo(_line(choice))
+    taken = counts.pop("", 0)
+    typer.echo(f"{taken} of {taken + counts.total()} series are taken. {_reasons(counts)}".rstrip())
 
 
 def _line(choice: Choice) -> str:
@@ -92,31 +96,38 @@ def _line(choice: Choice) -> str:
     return f"{choice.entry.id}  {', '.join(str(fact) for fact in facts if fact)}{why}"
 
 
-def _reasons(choices: Sequence[Choice]) -> str:
-    from collections import Counter
-
-    counts = Counter(choice.code for choice in choices if not choice.taken)
+def _reasons(counts: Counter[str]) -> str:
     return (
         "Not taken: " + ", ".join(f"{code} {n}" for code, n in counts.most_common()) + "." if counts else ""
     )
 
 
-def _write(path: Path, choices: Sequence[Choice]) -> None:
+@contextmanager
+def _table(path: Path | None) -> Iterator[Callable[[Choice], object]]:
+    """Yield what writes a choice as a line of a CSV file, or nowhere without a path."""
     import csv
 
     from paraspinal.errors import OutputError
 
+    if path is None:
+        yield lambda _: None
+        return
     try:
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(_COLUMNS)
-            for choice in choices:
-                entry, taken = choice.entry, "yes" if choice.taken else "no"
-                facts = [entry.row.get(name, "") for name in _COLUMNS[5:]]
-                writer.writerow([entry.id, entry.study, taken, choice.code, choice.reason, *facts])
+            yield lambda choice: writer.writerow(_cells(choice))
+    except BrokenPipeError:
+        raise  # whoever reads the list has read enough
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written: {error.strerror}.",
             code="output_not_writable",
             remedy="Name a file in a folder that exists and may be written.",
         ) from error
+
+
+def _cells(choice: Choice) -> list[object]:
+    entry = choice.entry
+    facts = [entry.row.get(name, "") for name in _COLUMNS[5:]]
+    return [entry.id, entry.study, "yes" if choice.taken else "no", choice.code, choice.reason, *facts]

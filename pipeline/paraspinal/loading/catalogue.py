@@ -83,23 +83,26 @@ class Catalogue:
         found: dict[str, Known] = {}
         with typed_errors(self._path), collector_paused():
             reader = _Reader(self._connection)
-            for path, state, content in self._rows(list(states)):
+            for path, state, content in self._rows([as_stored(path) for path in states]):
                 if state == states.get(path) and (known := reader.known(state, content)) is not None:
                     found[path] = known
         return found
 
-    def _rows(self, paths: list[str]) -> Iterator[tuple[str, str, str]]:
+    def _rows(self, paths: list[str | bytes]) -> Iterator[tuple[str, str, str]]:
         for begin in range(0, len(paths), _CHUNK):
             chunk = paths[begin : begin + _CHUNK]
             marks = ",".join("?" * len(chunk))
-            yield from self._connection.execute(
+            for path, state, content in self._connection.execute(
                 f"SELECT path, stamp, content FROM files WHERE path IN ({marks})", chunk
-            )
+            ):
+                yield from_stored(path), state, content
 
     def add(self, found: Iterable[tuple[Stamp, Known]]) -> None:
         """Remember what files are, all or none of it; their stamps are from before they were read."""
         facts: dict[tuple[Any, ...], tuple[str, str]] = {}
-        rows = [(s.path, s.state, _packed(s.state, known, facts)) for s, known in found if s.settled]
+        rows = [
+            (as_stored(s.path), s.state, _packed(s.state, known, facts)) for s, known in found if s.settled
+        ]
         with typed_errors(self._path), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", facts.values())
@@ -140,6 +143,20 @@ def stamp_of(file: SourceFile) -> Stamp | None:
     changed, made = status.st_mtime_ns, status.st_ctime_ns
     state = f"{_FORMAT_DIGEST}:{status.st_size}:{changed}:{made}:{status.st_ino}"
     return Stamp(path, state, max(changed, made) < time.time_ns() - _SETTLED_NS)
+
+
+def as_stored(path: str) -> str | bytes:
+    """Return a path as SQLite takes it: text, or the bytes of a name that is none (Latin-1, most often)."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return path
+
+
+def from_stored(path: str | bytes) -> str:
+    """Return the path that `as_stored` made ready."""
+    return os.fsdecode(path)
 
 
 def prepare_database(connection: sqlite3.Connection, application_id: int, schema: str) -> None:

@@ -41,7 +41,8 @@ class GridSummary:
     """What the header of a single volume says.
 
     ``shape`` and ``spacing_mm`` are in canonical order [z, y, x]; ``orientation`` names the sides that the file's
-    first, second and third index run towards; ``codes`` are what the header alone gives rise to.
+    first, second and third index run towards; ``codes`` are what the header alone gives rise to. ``data_file`` holds
+    the voxels, where that is another file and is there.
     """
 
     kind: GridKind
@@ -52,6 +53,7 @@ class GridSummary:
     oblique_deg: float
     dtype: str
     codes: tuple[LoadCode, ...] = ()
+    data_file: SourceFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ def grid_summary(source: Source, *, config: LoadingConfig) -> GridSummary:
         oblique_deg=with_grid.canonical.oblique_deg,
         dtype=with_grid.header.dtype.name,
         codes=tuple(_grid_notes(with_grid.canonical)),
+        data_file=_data_file(with_grid.header, file),
     )
 
 
@@ -187,7 +190,7 @@ def _stored(
     """Return the stored voxels [z, y, x] in file order, and a digest of the file or files they come from."""
     data = file
     if header.data_file is not None:
-        found = file.beside(header.data_file.removeprefix("./"))
+        found = _data_file(header, file)
         if found is None:
             raise refuse(
                 "data_file_missing", f"The file with the voxels of {label} is not beside it.", file=label
@@ -211,6 +214,11 @@ def _stored(
         return stored_voxels(header, blob), digest.hexdigest()[:16]
     except (GridError, OSError) as error:
         raise _refusal(error, label) from error
+
+
+def _data_file(header: GridHeader, file: SourceFile) -> SourceFile | None:
+    """Return the file beside a header that holds its voxels; None where there is none, or they follow the header."""
+    return None if header.data_file is None else file.beside(header.data_file.removeprefix("./"))
 
 
 def _hounsfield(

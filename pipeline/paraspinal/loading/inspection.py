@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from math import prod
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,26 +14,42 @@ from paraspinal.dicomio.headers import HeaderError, short_digest
 from paraspinal.errors import LoadError
 from paraspinal.loading.catalogue import Catalogue
 from paraspinal.loading.choose import choose_series
-from paraspinal.loading.grid_input import grid_summary
+from paraspinal.loading.grid_input import GridSummary, grid_summary
 from paraspinal.loading.load import series_uid
 from paraspinal.loading.opening import GRID_KINDS, Source, open_source
 from paraspinal.loading.report import header_notes
+from paraspinal.loading.sources import DiskFile
 from paraspinal.loading.suitability import Candidate
 from paraspinal.loading.survey import holding, survey, unreadable_lines
 from paraspinal.result import LoadCode
 
+BETWEEN_REGIONS = "+"
+# In the order of the body. Short words count at their beginning only: "lung" ends half of all German nouns.
 _REGIONS = (
-    ("abdomen", r"abd|liver|pelvi|kidney|renal"),
-    ("chest", r"chest|thora|lung|heart|card"),
-    ("spine", r"spine|t-?spine|l-?spine|lumb|dorsal"),
+    ("head", r"(?<![a-z])(head|face|orbit)|brain|skull|sinus"),
     ("neck", r"neck|cerv"),
-    ("head", r"head|brain|skull|sinus|face|orbit"),
-    ("limb", r"knee|ankle|foot|hand|wrist|elbow|shoulder|hip|femur|extrem"),
+    ("chest", r"chest|thora|(?<![a-z])(lung|heart|card)"),
+    ("abdomen", r"abd|liver|pelv|kidney|renal"),
+    ("spine", r"spine|lumb|dorsal"),
+    ("limb", r"(?<![a-z])(hand|hip|foot)|knee|ankle|wrist|elbow|shoulder|femur|extrem"),
 )
 
 
 class _Row(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class CatalogueFacts(_Row):
+    """What the catalogue of an archive needs to know of a series. It may lead to somebody, and is never shown.
+
+    ``study_key`` and ``day`` are those of `ImageHeader`; ``data_file`` holds the voxels where the input does not.
+    """
+
+    study_key: str = ""
+    day: str | None = None
+    voxels: int | None = None
+    bytes: int = 0
+    data_file: Path | None = None
 
 
 class SeriesRow(_Row):
@@ -41,7 +58,7 @@ class SeriesRow(_Row):
     name: str = Field(description="what --series takes; a digest, never the UID")
     number: int | None = Field(None, description="Series Number")
     modality: str = Field(description="DICOM Modality")
-    region: str | None = Field(None, description="part of the body that the headers state")
+    region: str | None = Field(None, description="parts of the body that the headers state")
     slices: int = Field(description="images, or slices of the volume")
     spacing_mm: tuple[float, float, float] | None = Field(None, description="(z, y, x) of the volume to load")
     thickness_mm: float | None = Field(
@@ -61,6 +78,7 @@ class SeriesRow(_Row):
     codes: tuple[LoadCode, ...] = Field((), description="what the headers show; pixels may add to it")
     refusal: str | None = Field(None, description="why it would be refused")
     remedy: str | None = Field(None, description="what to do about that")
+    facts: CatalogueFacts = Field(CatalogueFacts(), exclude=True, repr=False)
 
 
 class Inspection(_Row):
@@ -78,6 +96,7 @@ class Inspection(_Row):
     message: str | None = Field(None, description="the same in words, with what to do about it")
     notes: tuple[LoadCode, ...] = ()
     unreadable: tuple[str, ...] = Field((), description="files that could not be read, and why")
+    passing: bool = Field(False, exclude=True, description="whether one of these may be read another time")
 
 
 def inspect_source(
@@ -116,6 +135,7 @@ def inspect_source(
         message=None if refusal is None else f"{refusal.message} {refusal.remedy}",
         notes=(*source.notes, *found.scan.notes()),
         unreadable=tuple(unreadable_lines(found.scan)),
+        passing=found.scan.passing,
     )
 
 
@@ -168,6 +188,18 @@ def series_row(candidate: Candidate, config: LoadingConfig, *, taken: bool = Fal
         codes=codes,
         refusal=None if error is None else error.code,
         remedy=None if error is None else error.remedy,
+        facts=_facts(candidate),
+    )
+
+
+def _facts(candidate: Candidate) -> CatalogueFacts:
+    header, layout = candidate.stack.header, candidate.layout
+    files = {id(entry.file): entry.file for entry in candidate.stack.entries}  # frames share one
+    return CatalogueFacts(
+        study_key=header.study_key,
+        day=header.day,
+        voxels=None if layout is None else prod(layout.geometry.shape),
+        bytes=sum(file.size for file in files.values()),
     )
 
 
@@ -189,15 +221,25 @@ def _grid(source: Source, config: LoadingConfig) -> Inspection:
         )
     row = SeriesRow(
         name="", modality="not stated", slices=summary.shape[0], spacing_mm=summary.spacing_mm,
-        plane=summary.plane, verdict="ok", taken=True, codes=summary.codes,
+        plane=summary.plane, verdict="ok", taken=True, codes=summary.codes, facts=_grid_facts(source, summary),
     )  # fmt: skip
     return Inspection(source=source.kind, series=(row,), notes=source.notes)
 
 
+def _grid_facts(source: Source, summary: GridSummary) -> CatalogueFacts:
+    data = summary.data_file
+    return CatalogueFacts(
+        voxels=prod(summary.shape),
+        bytes=sum(file.size for file in (source.only, data) if file is not None),
+        data_file=data.path if isinstance(data, DiskFile) else None,
+    )
+
+
 def _region(*texts: str | None) -> str | None:
-    """Return the region that Body Part Examined or the description names; the first text that names one wins."""
-    for text in texts:
-        for region, words in _REGIONS:
-            if text and re.search(words, text, re.IGNORECASE):
-                return region
-    return None
+    """Return the regions that Body Part Examined and the description name, from the head down."""
+    named = [
+        region
+        for region, words in _REGIONS
+        if any(text and re.search(words, text, re.IGNORECASE) for text in texts)
+    ]
+    return BETWEEN_REGIONS.join(named) or None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from paraspinal.config import LoadingConfig
 from paraspinal.dicomio.headers import DEFLATED, HeaderError, ImageHeader, plain_bytes, read_headers
@@ -28,17 +29,26 @@ class Entry:
     header: ImageHeader
 
 
+class Unread(NamedTuple):
+    """Why a file could not be read; ``passing`` if that is no matter of its bytes, and may be over another time."""
+
+    reason: str
+    passing: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Scan:
     """All images of an input, and what was passed over.
 
-    ``unreadable`` holds (file name for people, reason); ``other`` the kinds of files that are no DICOM.
+    ``unreadable`` holds (file name for people, reason); ``other`` the kinds of files that are no DICOM; ``passing``
+    tells that one of the unreadable may be read another time.
     """
 
     entries: tuple[Entry, ...]
     unreadable: tuple[tuple[str, str], ...]
     other: tuple[FileKind, ...]
     warnings: int
+    passing: bool = False
 
     def notes(self) -> list[LoadCode]:
         """Return the entries of the load report that this scan gives rise to."""
@@ -67,22 +77,23 @@ def scan_files(
     entries: list[Entry] = []
     unreadable: list[tuple[str, str]] = []
     other: list[FileKind] = []
-    warned = 0
+    warned, passing = 0, False
     for file, found in zip(files, look_at_files(files, config=config, catalogue=catalogue), strict=True):
-        if isinstance(found, str):
-            unreadable.append((shown(file.name), found))
+        if isinstance(found, Unread):
+            unreadable.append((shown(file.name), found.reason))
+            passing |= found.passing
             continue
         warned += found.warnings
         if found.kind == "dicom":
             entries.extend(Entry(file, header) for header in found.headers)
         else:
             other.append(found.kind)
-    return Scan(tuple(entries), tuple(unreadable), tuple(other), warned)
+    return Scan(tuple(entries), tuple(unreadable), tuple(other), warned, passing)
 
 
 def look_at_files(
     files: Sequence[SourceFile], *, config: LoadingConfig, catalogue: Catalogue | None = None
-) -> list[Known | str]:
+) -> list[Known | Unread]:
     """Return what each file is, or why it cannot be read: that is not remembered, as limits and disks may change.
 
     Raises
@@ -96,7 +107,7 @@ def look_at_files(
     stamps = [stamp_of(file) if file.size <= limit else None for file in files]
     known = catalogue.find([stamp for stamp in stamps if stamp is not None])
     fresh: list[tuple[Stamp, Known]] = []
-    outcomes: list[Known | str] = []
+    outcomes: list[Known | Unread] = []
     for file, stamp in zip(files, stamps, strict=True):
         found = (None if stamp is None else known.get(stamp.path)) or _look_at(file, config)
         outcomes.append(found)
@@ -107,7 +118,7 @@ def look_at_files(
     return outcomes
 
 
-def _look_at(file: SourceFile, config: LoadingConfig) -> Known | str:
+def _look_at(file: SourceFile, config: LoadingConfig) -> Known | Unread:
     try:
         head = file.head(_SHORT_HEADER)
         kind = file_kind(head[:HEAD_BYTES])
@@ -115,7 +126,7 @@ def _look_at(file: SourceFile, config: LoadingConfig) -> Known | str:
     except Exception as error:
         # One file is isolated here and put on record: pydicom raises AttributeError, ValueError,
         # NotImplementedError, RuntimeError, OSError, TypeError, RecursionError and more on malformed input.
-        return reason_of(error)
+        return Unread(reason_of(error), is_passing(error))
     return Known(kind, headers, warned)
 
 
@@ -147,6 +158,14 @@ def _inflated(header: ImageHeader) -> ImageHeader:
     if header.pixels is None:
         return header
     return replace(header, pixels=replace(header.pixels, inflated=True))
+
+
+def is_passing(error: BaseException | None) -> bool:
+    """Tell whether an error came from a disk or for want of memory, not from the bytes of a file.
+
+    What is damaged within an archive is an `OSError`, too, but one of no system call.
+    """
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
 
 
 def reason_of(error: Exception) -> str:
