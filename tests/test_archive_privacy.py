@@ -21,6 +21,7 @@ from paraspinal.archive.batch import ANALYSE
 from paraspinal.archive.dashboard import write_dashboard
 from paraspinal.archive.job import Job
 from paraspinal.archive.location import current_stamp, in_folders
+from paraspinal.archive.software import software_of
 from paraspinal.archive.tasks import analyse
 from paraspinal.cli.main import run
 from paraspinal.config import load_config
@@ -140,8 +141,10 @@ def tilted(tmp_path: Path, repository: Path) -> tuple[Path, str]:
 def test_a_result_names_nobody_unless_it_is_asked_to(tmp_path: Path, tilted: tuple[Path, str]) -> None:
     folder, uid = tilted
     source = in_folders(sorted(folder.iterdir()), None)
+    config = load_config("default")
     settings = {
-        "config": load_config("default").model_dump(mode="json"),
+        "config": config.model_dump(mode="json"),
+        "software": software_of(config),
         "recipe": "r",
         "stamp": current_stamp(source),
         "salt": "0",

@@ -26,12 +26,13 @@ import pyarrow.parquet as pq
 
 from paraspinal import __version__
 from paraspinal.archive import flatten
+from paraspinal.archive.batch_folder import batch_folder
 from paraspinal.archive.columns import PARTITION_COLUMN, PARTITIONED, TABLES, arrow_schema
 from paraspinal.archive.layout import Layout
 from paraspinal.archive.ledger import CaseRow, Ledger, open_ledger
 from paraspinal.archive.receipt import whole_receipt
 from paraspinal.collector import collector_paused
-from paraspinal.errors import OutputError, UsageError
+from paraspinal.errors import OutputError
 
 _PIECE = 100  # results that are read at a time
 _SCHEMA, _STATE = "schema.json", ".ledger-state"
@@ -70,13 +71,7 @@ def collect(
     OutputError
         If it cannot be written.
     """
-    layout = Layout(Path(out))
-    if not layout.ledger.is_file():
-        raise UsageError(
-            f"{layout.root} holds no ledger.",
-            code="no_ledger",
-            remedy="Name the output folder of paraspinal batch.",
-        )
+    layout = batch_folder(out)
     _sweep(layout.root)
     staged = layout.root / f"{_STAGED}{os.getpid()}"
     try:

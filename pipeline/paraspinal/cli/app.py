@@ -67,6 +67,7 @@ if importlib.util.find_spec("paraspinal.archive"):
     from paraspinal.cli.collect import collect_command
     from paraspinal.cli.dashboard import dashboard_command
     from paraspinal.cli.index import index_command
+    from paraspinal.cli.locate import locate_command
     from paraspinal.cli.select import select_command
 
     app.command("index")(index_command)
@@ -74,6 +75,7 @@ if importlib.util.find_spec("paraspinal.archive"):
     app.command("batch")(batch_command)
     app.command("collect")(collect_command)
     app.command("dashboard")(dashboard_command)
+    app.command("locate")(locate_command)
 
 
 @app.command("version")
