@@ -15,6 +15,7 @@ import pytest
 
 import paraspinal.archive.entries as entries_module
 import paraspinal.archive.index as index_module
+import paraspinal.archive.tree as tree_module
 from archive_case import ct_series, index, series_of
 from paraspinal.archive.location import current_stamp, paths_of
 from paraspinal.archive.store import open_store
@@ -104,6 +105,9 @@ def test_a_fault_of_this_software_is_one_refusal_until_it_is_mended(
         patch.setattr(module, name, _fails_for(getattr(module, name), broken))
         index(tmp_path)
         assert _refusals(tmp_path) == ["", "", "internal"]
+        (refused,) = (e for e in series_of(tmp_path) if e.refusal)
+        assert "RuntimeError in paraspinal.archive" in refused.row["remedy"]
+        assert "foresaw" not in str(refused.row)
     again = index(tmp_path)
     assert (again.read, _refusals(tmp_path)) == (1, ["", "", ""])
     assert index(tmp_path).read == 0
@@ -151,6 +155,29 @@ def test_what_a_disk_could_not_read_is_read_again(
     assert index(tmp_path).read == 1
     assert sorted(e.row["slices"] for e in series_of(tmp_path)) == [8, 8, 8]
     assert index(tmp_path).read == 0
+
+
+def test_what_lies_in_a_folder_that_cannot_be_read_now_is_kept(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ct_series(archive / "b" / "below", "four")
+    index(tmp_path)
+    before = series_of(tmp_path)
+    real = tree_module._entries
+
+    def entries(path: Path, leave_out: frozenset[Path]) -> Any:
+        if path.name == "b":
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, leave_out)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tree_module, "_entries", entries)
+        for _ in range(2):
+            assert index(tmp_path).gone == 0
+            assert [e for e in series_of(tmp_path) if e.refusal is None] == before
+            assert _refusals(tmp_path) == ["", "", "", "", "unreadable_file"]
+    index(tmp_path)
+    assert series_of(tmp_path) == before
 
 
 def test_what_is_damaged_for_good_is_read_once(archive: Path, tmp_path: Path) -> None:

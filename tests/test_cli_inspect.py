@@ -139,6 +139,19 @@ def test_nothing_to_inspect_is_an_error_of_one_line(
     assert "not_an_image_series" in err[0]
 
 
+def test_nothing_that_leads_to_somebody_is_shown(tmp_path: Path) -> None:
+    def edit(_: int, ds: Dataset) -> None:
+        ds.StudyInstanceUID, ds.PatientID, ds.StudyDate = uid_of("study"), "MRN-4711", "19470708"
+
+    write_series(tmp_path, stored_body(), edit=edit)
+    found = inspect_source(tmp_path)
+    facts = found.series[0].facts
+    assert (facts.study_key != "", facts.day, facts.voxels) == (True, "19470708", 8 * 12 * 10)
+    for shown in (found.model_dump_json(), repr(found)):
+        assert facts.study_key not in shown
+        assert "19470708" not in shown
+
+
 def described(found: Inspection) -> list[tuple[int | None, bool]]:
     return [(row.number, row.taken) for row in found.series]
 

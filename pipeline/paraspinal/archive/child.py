@@ -15,6 +15,7 @@ import threading
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
+from paraspinal.archive.faults import fault_of
 from paraspinal.archive.job import OUTPUT_CODE, Job, Limits, Verdict
 from paraspinal.errors import AnalysisError, LoadError, ParaspinalError
 
@@ -50,23 +51,11 @@ def _outcome(job: Job) -> Verdict:
         return "failed", error.code, "", {}
     except OSError as error:
         code = OUTPUT_CODE if error.errno in _NO_WRITING else "internal"
-        return "failed", code, f"{type(error).__name__} in {_place(error)}", {}
+        return "failed", code, fault_of(error), {}
     except MemoryError:
         return "failed", "out_of_memory", "The memory limit was reached.", {}
     except Exception as error:  # one case is isolated from the batch here; its text may quote a person's data
-        return "failed", "internal", f"{type(error).__name__} in {_place(error)}", {}
-
-
-def _place(error: BaseException) -> str:
-    """Return where in our own code an error came up."""
-    trace = error.__traceback__
-    place = "the task"
-    while trace is not None:
-        module = trace.tb_frame.f_globals.get("__name__", "")
-        if module.startswith("paraspinal"):
-            place = f"{module} line {trace.tb_lineno}"
-        trace = trace.tb_next
-    return place
+        return "failed", "internal", fault_of(error), {}
 
 
 def _die_with_parent(link: Connection) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from paraspinal.archive.faults import fault_of
 from paraspinal.archive.keys import Key
 from paraspinal.archive.location import Location, at_path, in_folders, joined_stamp
 from paraspinal.archive.modality import NOT_STATED, plain_modality
@@ -22,7 +23,7 @@ from paraspinal.loading.stacks import group_stacks
 from paraspinal.loading.suitability import candidates_of
 
 INTERNAL = "internal"
-_INTERNAL_REMEDY = "Index again; report it if it comes again: it is a fault of this software."
+_INTERNAL_REMEDY = "Index again, and report it if it stays: it is a fault of this software"
 _UNREADABLE = "unreadable_file"
 _NO_UID = "no-uid"
 _ONLY_PART = "0"
@@ -55,10 +56,11 @@ def dicom_entries(name: str, images: Sequence[Entry], states: Mapping[Path, str]
     stamp = joined_stamp(states[file] for file in files)
     try:
         return Made(_dicom_entries(name, images, files, stamp, make))
-    except Exception:
+    except Exception as error:
         # One series is isolated here, and put on record: headers from anywhere break rules that nobody wrote down.
         location = in_folders(files, None)
-        return Made([refused_entry(name, location, INTERNAL, stamp, make, part=_ONLY_PART)], again=True)
+        entry = refused_entry(name, location, INTERNAL, stamp, make, part=_ONLY_PART, fault=error)
+        return Made([entry], again=True)
 
 
 def _dicom_entries(
@@ -79,16 +81,16 @@ def place_entries(path: Path, state: str, make: Makers) -> Made:
     """Return the series of a zip or of a volume file; one that is refused where nothing in it can be loaded."""
     name = str(path)
 
-    def refused(code: str) -> SeriesEntry:
-        return refused_entry(name, at_path(path, None), code, joined_stamp([state]), make)
+    def refused(code: str, fault: Exception | None = None) -> SeriesEntry:
+        return refused_entry(name, at_path(path, None), code, joined_stamp([state]), make, fault=fault)
 
     try:
         return _place_entries(path, state, make)
     except LoadError as error:
         return Made([refused(error.code)], again=is_passing(error.__cause__) or error.code == _UNREADABLE)
-    except Exception:
+    except Exception as error:
         # One file is isolated here, and put on record, as above.
-        return Made([refused(INTERNAL)], again=True)
+        return Made([refused(INTERNAL, error)], again=True)
 
 
 def _place_entries(path: Path, state: str, make: Makers) -> Made:
@@ -106,15 +108,23 @@ def _place_entries(path: Path, state: str, make: Makers) -> Made:
 
 
 def refused_entry(
-    name: str, location: Location, code: str, stamp: str, make: Makers, *, part: str = ""
+    name: str,
+    location: Location,
+    code: str,
+    stamp: str,
+    make: Makers,
+    *,
+    part: str = "",
+    fault: Exception | None = None,
 ) -> SeriesEntry:
     """Return what cannot even be looked into as a series of its own, so that it is accounted for.
 
-    Of the error its code alone is kept: its text names files.
+    Of an error its code alone is kept, of a `fault` of this software its type and place: their texts name files.
     """
+    remedy = REFUSALS.get(code, "") if fault is None else f"{_INTERNAL_REMEDY} ({fault_of(fault)})."
     row = SeriesRow(
         modality=NOT_STATED, name="", slices=0, plane="not known", verdict="refused",
-        refusal=code, remedy=REFUSALS.get(code, _INTERNAL_REMEDY),
+        refusal=code, remedy=remedy,
     )  # fmt: skip
     return _entry(name, part, row, location, stamp, make, alone=name)
 

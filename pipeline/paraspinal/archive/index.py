@@ -144,15 +144,15 @@ def _silent(_: str) -> None:
     """Tell nobody."""
 
 
-def _isolated(step: Callable[[], _T], instead: Callable[[], _T]) -> _T:
+def _isolated(step: Callable[[], _T], instead: Callable[[Exception], _T]) -> _T:
     """Return what a step gives or, where it fails for a reason that nobody foresaw, what is to stand for it."""
     try:
         return step()
     except (sqlite3.Error, UsageError):
         raise  # the catalogue itself fails
-    except Exception:
+    except Exception as error:
         # One folder or series is isolated here, and put on record: the others are looked at all the same.
-        return instead()
+        return instead(error)
 
 
 class _Run:
@@ -196,15 +196,20 @@ class _Run:
         if folder.problem:
             self._refuse(folder, "unreadable_file")
         else:
-            _isolated(lambda: self._account_for(folder), lambda: self._refuse(folder, INTERNAL))
+            _isolated(lambda: self._account_for(folder), lambda error: self._refuse(folder, INTERNAL, error))
 
-    def _refuse(self, folder: Folder, code: str) -> None:
-        """Put a folder on record as one that cannot be looked into; it is tried again by every run."""
+    def _refuse(self, folder: Folder, code: str, fault: Exception | None = None) -> None:
+        """Put a folder on record as one that cannot be looked into; it is tried again by every run.
+
+        What was known to lie in it and below is kept: it may be there still.
+        """
         path = str(folder.path)
-        entry = refused_entry(path, at_path(folder.path, None), code, _CLOSED, self.make)
+        entry = refused_entry(path, at_path(folder.path, None), code, _CLOSED, self.make, fault=fault)
+        below = os.path.join(path, "")
         with self.store.transaction():
             self.store.put_place(path, _CLOSED, "", self.number, files=0, size=0)
-            self.store.replace_pieces(path, [path])
+            self.store.mark_seen([place for place in self._known if place.startswith(below)], self.number)
+            self.store.add_piece(path, path)
             self._put(path, Made([entry]))
 
     def _account_for(self, folder: Folder) -> None:
@@ -268,9 +273,9 @@ class _Run:
                 self._put(name, made)
             self._progress(f"{self.made} series made")
 
-    def _not_made(self, name: str, places: Sequence[str]) -> Made:
+    def _not_made(self, name: str, places: Sequence[str], fault: Exception) -> Made:
         location = at_path(Path(places[0]), None)
-        return Made([refused_entry(name, location, INTERNAL, _CLOSED, self.make)], again=True)
+        return Made([refused_entry(name, location, INTERNAL, _CLOSED, self.make, fault=fault)], again=True)
 
     def _made_anew(self, name: str, places: Sequence[str]) -> Made:
         images: list[Entry] = []

@@ -167,6 +167,11 @@ class Store:
         self.sql.execute("DELETE FROM places WHERE run < ?", (run,))
         return len(gone)
 
+    def add_piece(self, place: str, name: str) -> None:
+        """Say that a series lies in a place, beside what was known of it."""
+        self._begin_change()
+        self.sql.execute("INSERT OR IGNORE INTO pieces VALUES (?, ?)", (as_stored(place), as_stored(name)))
+
     def replace_pieces(self, place: str, names: Iterable[str]) -> None:
         """Say which series have images in a place; all that it held and holds becomes stale."""
         self._begin_change()
