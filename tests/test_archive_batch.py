@@ -211,3 +211,23 @@ def _processes_of(tmp_path: Path) -> list[int]:
             if str(tmp_path / "parent.py") in line:
                 found.append(int(entry.name))
     return found
+
+
+@pytest.mark.integration
+def test_ctrl_c_ends_a_batch_at_once_and_without_noise(tmp_path: Path) -> None:
+    pretend(tmp_path / "catalogue", load_key(tmp_path / "key"), {f"c{k}": {} for k in range(200)})
+    script = tmp_path / "parent.py"
+    script.write_text(_PARENT.format(tests=str(Path(__file__).parent), tmp=str(tmp_path)))
+    parent = subprocess.Popen(
+        [sys.executable, str(script)], start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    ledger = tmp_path / "out" / "ledger.sqlite"
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and not (ledger.exists() and "done" in _statuses(tmp_path).values()):
+        time.sleep(0.2)
+    os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: to every process of the group
+    _, told = parent.communicate(timeout=60)
+    assert told.count("Traceback") == 1  # the script's own KeyboardInterrupt
+    assert told.rstrip().endswith("KeyboardInterrupt")
+    assert set(_statuses(tmp_path).values()) == {"done", "waiting"}
+    assert not _processes_of(tmp_path)

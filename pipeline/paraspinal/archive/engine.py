@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
@@ -95,18 +97,32 @@ def _client(workers: Workers) -> Iterator[Any]:
             with client:
                 yield client
             return
-        cluster = LocalCluster(
-            n_workers=workers.processes,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",  # Dask serves one in any case: on loopback, at a free port
-            memory_limit=0,
-            security=True,  # without, any other user of the machine could run code through the scheduler's port
-            silence_logs=logging.CRITICAL,
-        )
+        with _deaf_children():
+            cluster = LocalCluster(
+                n_workers=workers.processes,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",  # Dask serves one in any case: on loopback, at a free port
+                memory_limit=0,
+                security=True,  # without, any other user of the machine could run code through the port
+                silence_logs=logging.CRITICAL,
+            )
         with cluster, Client(cluster, set_as_default=False) as client:
             yield client
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Start processes that do not hear Ctrl-C: the parent hears it and ends them, without a traceback from each."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Run:
