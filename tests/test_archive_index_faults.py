@@ -43,6 +43,14 @@ def archive(tmp_path: Path) -> Path:
     return root
 
 
+def _spread(root: Path) -> None:
+    """Write a series that lies in two folders."""
+    paths = ct_series(root / "first", "spread")
+    (root / "second").mkdir()
+    for path in paths[4:]:
+        path.rename(root / "second" / path.name)
+
+
 def _refusals(tmp_path: Path) -> list[str]:
     return sorted(entry.refusal or "" for entry in series_of(tmp_path))
 
@@ -116,10 +124,7 @@ def test_a_fault_of_this_software_is_one_refusal_until_it_is_mended(
 def test_a_series_of_two_folders_is_made_again_after_a_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths = ct_series(tmp_path / "archive" / "first", "spread")
-    (tmp_path / "archive" / "second").mkdir()
-    for path in paths[4:]:
-        path.rename(tmp_path / "archive" / "second" / path.name)
+    _spread(tmp_path / "archive")
     with monkeypatch.context() as patch:
         patch.setattr(index_module, "name_of", _fails_for(index_module.name_of, lambda _: patched["broken"]))
         patched = {"broken": False}
@@ -178,6 +183,29 @@ def test_what_lies_in_a_folder_that_cannot_be_read_now_is_kept(
             assert _refusals(tmp_path) == ["", "", "", "", "unreadable_file"]
     index(tmp_path)
     assert series_of(tmp_path) == before
+
+
+def test_half_of_a_series_does_not_pass_for_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _spread(tmp_path / "archive")
+    index(tmp_path)
+    (before,) = series_of(tmp_path)
+    real = tree_module._entries
+
+    def entries(path: Path, leave_out: frozenset[Path]) -> Any:
+        if path.name == "second":
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, leave_out)
+
+    (tmp_path / "archive" / "first" / "more.txt").write_text("a note")
+    with monkeypatch.context() as patch:
+        patch.setattr(tree_module, "_entries", entries)
+        index(tmp_path)
+        assert _refusals(tmp_path) == ["unreadable_file"] * 2
+        assert before.id in {e.id for e in series_of(tmp_path)}
+    index(tmp_path)
+    assert series_of(tmp_path) == [before]
 
 
 def test_what_is_damaged_for_good_is_read_once(archive: Path, tmp_path: Path) -> None:

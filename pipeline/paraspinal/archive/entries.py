@@ -15,18 +15,20 @@ from paraspinal.archive.store import SeriesEntry
 from paraspinal.archive.tree import state_at
 from paraspinal.config import LoadingConfig
 from paraspinal.errors import LoadError
+from paraspinal.loading.catalogue import Known
 from paraspinal.loading.codes import REFUSALS
 from paraspinal.loading.inspection import SeriesRow, inspect_source, series_row
-from paraspinal.loading.scan import Entry, is_passing
+from paraspinal.loading.scan import Entry, Unread, is_passing
 from paraspinal.loading.sources import DiskFile
 from paraspinal.loading.stacks import group_stacks
 from paraspinal.loading.suitability import candidates_of
 
 INTERNAL = "internal"
 _INTERNAL_REMEDY = "Index again, and report it if it stays: it is a fault of this software"
-_UNREADABLE = "unreadable_file"
+UNREADABLE = "unreadable_file"
 _NO_UID = "no-uid"
-_ONLY_PART = "0"
+ONLY_PART = "0"
+_SUFFIXES = (".dcm", ".ima", ".zip", ".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,21 @@ class Made(NamedTuple):
     again: bool = False
 
 
+def images_of(files: Sequence[DiskFile], found: Sequence[Known | Unread]) -> list[Entry]:
+    """Return the images in files, from what these were found to be."""
+    return [
+        Entry(file, header)
+        for file, one in zip(files, found, strict=True)
+        if isinstance(one, Known)
+        for header in one.headers
+    ]
+
+
+def looks_like_an_image(file: DiskFile) -> bool:
+    """Tell whether a file that is none of the known kinds was meant to be one: by its name, or since it is empty."""
+    return file.size == 0 or file.name.lower().endswith(_SUFFIXES)
+
+
 def name_of(entry: Entry) -> str:
     """Return what images of one series have in common: its UID, or their folder and series number without one."""
     uid = entry.header.series_uid
@@ -59,7 +76,7 @@ def dicom_entries(name: str, images: Sequence[Entry], states: Mapping[Path, str]
     except Exception as error:
         # One series is isolated here, and put on record: headers from anywhere break rules that nobody wrote down.
         location = in_folders(files, None)
-        entry = refused_entry(name, location, INTERNAL, stamp, make, part=_ONLY_PART, fault=error)
+        entry = refused_entry(name, location, INTERNAL, stamp, make, part=ONLY_PART, fault=error)
         return Made([entry], again=True)
 
 
@@ -87,7 +104,7 @@ def place_entries(path: Path, state: str, make: Makers) -> Made:
     try:
         return _place_entries(path, state, make)
     except LoadError as error:
-        return Made([refused(error.code)], again=is_passing(error.__cause__) or error.code == _UNREADABLE)
+        return Made([refused(error.code)], again=is_passing(error.__cause__) or error.code == UNREADABLE)
     except Exception as error:
         # One file is isolated here, and put on record, as above.
         return Made([refused(INTERNAL, error)], again=True)

@@ -19,9 +19,13 @@ from typing import TypeVar
 from paraspinal import __version__
 from paraspinal.archive.entries import (
     INTERNAL,
+    ONLY_PART,
+    UNREADABLE,
     Made,
     Makers,
     dicom_entries,
+    images_of,
+    looks_like_an_image,
     name_of,
     place_entries,
     refused_entry,
@@ -42,7 +46,6 @@ _TELL_SECONDS = 2.0
 _CLOSED = "closed"
 _OWN_FILES = ("", "-wal", "-shm", ".key")
 _ALONE = ("zip", *GRID_KINDS)
-_SUFFIXES = (".dcm", ".ima", ".zip", ".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 Progress = Callable[[str], None]
 _T = TypeVar("_T")
 
@@ -122,22 +125,8 @@ def _recipe(config: LoadingConfig) -> str:
     return f"{__version__} {hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:16]}"
 
 
-def _images(files: Sequence[DiskFile], found: Sequence[Known | Unread]) -> list[Entry]:
-    return [
-        Entry(file, header)
-        for file, one in zip(files, found, strict=True)
-        if isinstance(one, Known)
-        for header in one.headers
-    ]
-
-
 def _states(folder: Folder) -> dict[Path, str]:
     return {folder.path / file.name: file.state for file in folder.files}
-
-
-def _looks_like_an_image(file: DiskFile) -> bool:
-    """Tell whether a file that is none of the known kinds was meant to be one: by its name, or since it is empty."""
-    return file.size == 0 or file.name.lower().endswith(_SUFFIXES)
 
 
 def _silent(_: str) -> None:
@@ -194,7 +183,7 @@ class _Run:
 
     def _look_at(self, folder: Folder) -> None:
         if folder.problem:
-            self._refuse(folder, "unreadable_file")
+            self._refuse(folder, UNREADABLE)
         else:
             _isolated(lambda: self._account_for(folder), lambda error: self._refuse(folder, INTERNAL, error))
 
@@ -216,7 +205,7 @@ class _Run:
         path = str(folder.path)
         files = [DiskFile(folder.path / file.name, file.size) for file in folder.files]
         found = look_at_files(files, config=self.make.config, catalogue=self.headers)
-        images = _images(files, found)
+        images = images_of(files, found)
         whole = not any(isinstance(one, Unread) and one.passing for one in found)
         with self.store.transaction():
             self.store.replace_pieces(path, dict.fromkeys(map(name_of, images)))
@@ -246,7 +235,7 @@ class _Run:
                 self.store.mark_seen([path], self.number)
                 return True
             kind, made = str(found.kind), place_entries(file.path, state, self.make)
-        elif isinstance(found, Unread) or (found.kind == "other" and _looks_like_an_image(file)):
+        elif isinstance(found, Unread) or (found.kind == "other" and looks_like_an_image(file)):
             kind, made = "unreadable", Made([self._refused_file(file, state)])
         else:
             return True
@@ -258,7 +247,7 @@ class _Run:
 
     def _refused_file(self, file: DiskFile, state: str) -> SeriesEntry:
         location = at_path(file.path, None)
-        return refused_entry(str(file.path), location, "unreadable_file", joined_stamp([state]), self.make)
+        return refused_entry(str(file.path), location, UNREADABLE, joined_stamp([state]), self.make)
 
     def _put(self, name: str, made: Made) -> None:
         self.store.replace_series(name, made.entries, stale=made.again)
@@ -268,14 +257,17 @@ class _Run:
         """Make anew what lies in several folders or could not be made, and drop what lies in none any more."""
         for name in self.store.stale():
             places = self.store.places_of(name)
-            made = _isolated(partial(self._made_anew, name, places), partial(self._not_made, name, places))
+            made = _isolated(
+                partial(self._made_anew, name, places), partial(self._not_made, name, places, INTERNAL)
+            )
             with self.store.transaction():
                 self._put(name, made)
             self._progress(f"{self.made} series made")
 
-    def _not_made(self, name: str, places: Sequence[str], fault: Exception) -> Made:
-        location = at_path(Path(places[0]), None)
-        return Made([refused_entry(name, location, INTERNAL, _CLOSED, self.make, fault=fault)], again=True)
+    def _not_made(self, name: str, places: Sequence[str], code: str, fault: Exception | None = None) -> Made:
+        where = at_path(Path(places[0]), None)
+        entry = refused_entry(name, where, code, _CLOSED, self.make, part=ONLY_PART, fault=fault)
+        return Made([entry], again=True)
 
     def _made_anew(self, name: str, places: Sequence[str]) -> Made:
         images: list[Entry] = []
@@ -285,11 +277,13 @@ class _Run:
             folder = next(walk_folders(Path(place)), None)
             if folder is None or str(folder.path) != place:
                 continue
+            if folder.problem:  # half of a series must not pass for all of it
+                return self._not_made(name, places, UNREADABLE)
             files = [DiskFile(folder.path / file.name, file.size) for file in folder.files]
             found = look_at_files(files, config=self.make.config, catalogue=self.headers)
-            whole &= not folder.problem and not any(isinstance(one, Unread) and one.passing for one in found)
+            whole &= not any(isinstance(one, Unread) and one.passing for one in found)
             states |= _states(folder)
-            images += [image for image in _images(files, found) if name_of(image) == name]
+            images += [image for image in images_of(files, found) if name_of(image) == name]
         made = dicom_entries(name, images, states, self.make) if images else Made(())
         return made._replace(again=made.again or not whole)
 
