@@ -3,9 +3,10 @@
     python benchmarks/archive_scale.py index     --files 100000
     python benchmarks/archive_scale.py overhead  --cases 100 1000 10000
     python benchmarks/archive_scale.py workers   --cases 40 --seconds 2
-    python benchmarks/archive_scale.py collect   --cases 10000
+    python benchmarks/archive_scale.py collect   --cases 10000 --result FILE
 
-Every line is a ratio or a rate within one run; the machine's load matters.
+Every line is a ratio or a rate within one run; the machine's load matters. Rehearsed cases have loaded what real ones
+have (`archive_loaded`), and those of `workers` work: the processor, and memory beyond its cache.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import multiprocessing
 import os
 import shutil
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from archive_chaos import options, prepare
 
 from paraspinal.archive import Options, Workers, batch, index_archive, load_key
@@ -30,9 +34,9 @@ from paraspinal.archive.ledger import CaseRow, open_ledger
 _SLICES = 100
 
 
-def peak_mib() -> float:
-    """Return the largest resident memory of this process since it began."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+def peak_mib(process: int | str = "self") -> float:
+    """Return the largest resident memory of a process since it began."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     raise RuntimeError("this benchmark reads peak memory from /proc and needs Linux")
@@ -101,18 +105,21 @@ def index(files: int) -> None:
         )
 
 
-def rehearse(cases: int, workers: int, seconds: float) -> tuple[float, float]:
-    """Rehearse a batch and return its seconds and the parent's largest memory, in a process of its own."""
+def rehearse(cases: int, workers: int, rounds: int) -> tuple[float, float, float]:
+    """Rehearse a batch in a process of its own.
+
+    Return its seconds, the parent's largest memory, and the median of the cases' largest, in MiB.
+    """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_rehearse, args=(there, cases, workers, seconds))
+    process = context.Process(target=_rehearse, args=(there, cases, workers, rounds))
     process.start()
-    found: tuple[float, float] = here.recv()
+    found: tuple[float, float, float] = here.recv()
     process.join()
     return found
 
 
-def _rehearse(link: multiprocessing.connection.Connection, cases: int, workers: int, seconds: float) -> None:
+def _rehearse(link: multiprocessing.connection.Connection, cases: int, workers: int, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         prepare(folder, cases)
@@ -121,8 +128,8 @@ def _rehearse(link: multiprocessing.connection.Connection, cases: int, workers: 
             limits=plain.limits,
             workers=Workers(workers),
             key=plain.key,
-            task=plain.task,
-            settings={"seconds": seconds},
+            task="archive_loaded:rehearse",
+            settings={"rounds": rounds},
         )
         ticks: list[float] = []
         batch(
@@ -132,26 +139,66 @@ def _rehearse(link: multiprocessing.connection.Connection, cases: int, workers: 
             on_tick=lambda tick: ticks.append(tick.seconds if tick.done else 0),
         )
         first = next((t for t in ticks if t), 0.0)
-        link.send((ticks[-1] - first, peak_mib()))
+        parent = peak_mib()
+        with open_ledger(folder / "out" / "ledger.sqlite") as ledger:
+            peaks = sorted(row.peak_mib for row in ledger.rows("done"))
+        link.send((ticks[-1] - first, parent, peaks[len(peaks) // 2]))
 
 
 def overhead(cases: list[int]) -> None:
     """Measure what a case costs that does nothing, and the parent's memory."""
     for number in cases:
-        seconds, peak = rehearse(number, 2, 0.0)
+        seconds, peak, own = rehearse(number, 2, 0)
         print(
-            f"{number} empty cases, 2 workers: {1000 * 2 * seconds / number:.0f} ms a case and worker;"
-            f" parent {peak:.0f} MiB"
+            f"{number} empty cases of {own:.0f} MiB, 2 workers: {1000 * 2 * seconds / number:.0f} ms a case and"
+            f" worker; parent {peak:.0f} MiB"
         )
 
 
 def workers(cases: int, seconds: float) -> None:
-    """Compare two workers with one on cases that work for a while."""
-    one, _ = rehearse(cases, 1, seconds)
-    two, _ = rehearse(cases, 2, seconds)
+    """Compare two workers with one on cases that work as long as takes some seconds alone."""
+    rounds = rounds_of(seconds)
+    one, _, _ = rehearse(cases, 1, rounds)
+    two, _, _ = rehearse(cases, 2, rounds)
     print(
-        f"{cases} cases of {seconds:g} s: {one:.1f} s with one worker, {two:.1f} s with two: {one / two:.2f} x"
+        f"{cases} cases of {rounds} rounds ({seconds:g} s alone): {one:.1f} s with one worker, {two:.1f} s with"
+        f" two: {one / two:.2f} x"
     )
+
+
+def rounds_of(seconds: float) -> int:
+    """Return how many rounds of the rehearsal's work take so long here."""
+    from paraspinal.archive.rehearsal import work
+
+    tried = 20
+    work(1)
+    begin = time.perf_counter()
+    work(tried)
+    return max(1, round(tried * seconds / (time.perf_counter() - begin)))
+
+
+@contextmanager
+def family_peaks(every_s: float = 0.1) -> Iterator[dict[int, float]]:
+    """Yield the largest resident memory (MiB) by process of this one and all that it starts meanwhile."""
+    peaks: dict[int, float] = {}
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(every_s):
+            for pid in [os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))]:
+                try:
+                    peaks[pid] = max(peaks.get(pid, 0.0), peak_mib(pid))
+                except (OSError, RuntimeError):
+                    continue  # it ended meanwhile
+
+    watch = threading.Thread(target=look, daemon=True)
+    watch.start()
+    try:
+        yield peaks
+    finally:
+        over.set()
+        watch.join()
+        peaks[os.getpid()] = peak_mib()
 
 
 def gather(cases: int, result: Path) -> None:
@@ -159,6 +206,7 @@ def gather(cases: int, result: Path) -> None:
     import duckdb
 
     from paraspinal.archive.collect import collect
+    from paraspinal.archive.receipt import write_receipt
 
     with tempfile.TemporaryDirectory() as temporary:
         layout = Layout(Path(temporary) / "out")
@@ -167,10 +215,12 @@ def gather(cases: int, result: Path) -> None:
         for name in names:
             layout.case(name).mkdir(parents=True)
             shutil.copy(result, layout.case(name) / "result.json")
+            write_receipt(layout.case(name), case=name, recipe="r", stamp="s", facts={})
         with open_ledger(layout.ledger) as ledger:
-            ledger.put(CaseRow(name, name, "done", attempts=1) for name in names)
+            ledger.put(CaseRow(name, name, "done", recipe="r", attempts=1) for name in names)
         begin = time.perf_counter()
-        done = collect(layout.root)
+        with family_peaks() as peaks:
+            done = collect(layout.root)
         seconds = time.perf_counter() - begin
         size = sum(path.stat().st_size for path in layout.cohort.rglob("*.parquet"))
         begin = time.perf_counter()
@@ -182,7 +232,8 @@ def gather(cases: int, result: Path) -> None:
         query = time.perf_counter() - begin
         print(
             f"collect of {cases} results of {result.stat().st_size // 1024} KiB: {seconds:.1f} s,"
-            f" peak {peak_mib():.0f} MiB (parent), {json.dumps(done.rows)},"
+            f" peaks {sum(peaks.values()):.0f} MiB in {len(peaks)} processes, {len(done.unreadable)} not taken,"
+            f" {json.dumps(done.rows)},"
             f" Parquet {size / 2**20:.0f} MiB; query {query:.2f} s ({rows} rows)"
         )
 

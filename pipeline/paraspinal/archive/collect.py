@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import psutil
@@ -34,7 +34,7 @@ from paraspinal.archive.receipt import whole_receipt
 from paraspinal.collector import collector_paused
 from paraspinal.errors import OutputError
 
-_PIECE = 100  # results that are read at a time
+_PIECE = 50  # results that are read at a time: what is read of them takes some MiB each
 _SCHEMA, _STATE = "schema.json", ".ledger-state"
 _CSV = ("cases", "masses", "findings", "measurements")
 _STAGED = ".cohort."
@@ -167,33 +167,53 @@ def tables_of(lines: Sequence[CaseRow], root: Path) -> tuple[Tables, list[str]]:
     """Return the tables of some cases, and those of them whose result should be there and cannot be taken."""
     layout = Layout(root)
     with collector_paused():
-        results = [_result(layout, line) if line.status == "done" else None for line in lines]
+        cases = [_case(line, layout) for line in lines]
         try:
-            tables = _joined(lines, results)
-        except _ODD:  # seldom, so that looking for the culprits may take long
-            results = [
-                result if _fits(line, result) else None for line, result in zip(lines, results, strict=True)
-            ]
-            tables = _joined(lines, results)
-    pairs = zip(lines, results, strict=True)
-    return tables, [line.id for line, result in pairs if line.status == "done" and result is None]
+            tables = _joined(cases)
+        except (
+            _ODD
+        ):  # a value of another type than its column's: seldom, so that looking for it may take long
+            pairs = zip(lines, cases, strict=True)
+            cases = [case if _fits(case) else _Case(_rows(line, None), taken=False) for line, case in pairs]
+            tables = _joined(cases)
+    return tables, [line.id for line, case in zip(lines, cases, strict=True) if not case.taken]
 
 
-def _joined(lines: Sequence[CaseRow], results: Sequence[dict[str, Any] | None]) -> Tables:
-    rows: _Rows = {name: [] for name in TABLES}
-    for line, result in zip(lines, results, strict=True):
-        rows["cases"].append(_cells("cases", flatten.case_row(line, result)))
-        if result is not None:
-            rows["masses"] += (_cells("masses", row) for row in flatten.mass_rows(line.id, result))
-            rows["measurements"] += flatten.measurement_rows(line.id, result)
-            rows["findings"] += flatten.finding_rows(line.id, result)
-    return {name: _table(name, own) for name, own in rows.items()}
+class _Case(NamedTuple):
+    """The rows of a case, and whether its result is among them, if it should have one."""
+
+    rows: _Rows
+    taken: bool
 
 
-def _fits(line: CaseRow, result: dict[str, Any] | None) -> bool:
-    """Tell whether a result has the form that the tables expect."""
+def _case(line: CaseRow, layout: Layout) -> _Case:
+    if line.status != "done":
+        return _Case(_rows(line, None), taken=True)
     try:
-        _joined([line], [result])
+        result = _result(layout, line)
+        return _Case(_rows(line, result), taken=result is not None)
+    except _ODD:
+        return _Case(_rows(line, None), taken=False)
+
+
+def _rows(line: CaseRow, result: dict[str, Any] | None) -> _Rows:
+    rows: _Rows = {name: [] for name in TABLES}
+    rows["cases"].append(_cells("cases", flatten.case_row(line, result)))
+    if result is not None:
+        rows["masses"] += (_cells("masses", row) for row in flatten.mass_rows(line.id, result))
+        rows["measurements"] += flatten.measurement_rows(line.id, result)
+        rows["findings"] += flatten.finding_rows(line.id, result)
+    return rows
+
+
+def _joined(cases: Sequence[_Case]) -> Tables:
+    return {name: _table(name, [row for case in cases for row in case.rows[name]]) for name in TABLES}
+
+
+def _fits(case: _Case) -> bool:
+    """Tell whether the rows of a case have the types that the tables declare."""
+    try:
+        _joined([case])
     except _ODD:
         return False
     return True
@@ -217,10 +237,9 @@ def _result(layout: Layout, line: CaseRow) -> dict[str, Any] | None:
     if receipt is None or receipt.recipe != line.recipe:
         return None
     try:
-        found = orjson.loads((folder / "result.json").read_bytes())
-    except (OSError, ValueError):
+        return dict(orjson.loads((folder / "result.json").read_bytes()))
+    except OSError:
         return None
-    return found if isinstance(found, dict) else None
 
 
 class _Writers:
