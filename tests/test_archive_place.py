@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,16 @@ def test_a_catalogue_without_its_key_is_not_given_another(tmp_path: Path) -> Non
         batch(tmp_path / "catalogue", tmp_path / "out", Options())
     assert caught.value.code == "key_missing"
     assert not (tmp_path / "out" / "private" / "key").exists()
+
+
+def test_a_catalogue_that_is_not_finished_is_not_worked_from(tmp_path: Path) -> None:
+    key = load_key(tmp_path / "key")
+    pretend(tmp_path / "catalogue", key, {"a": {}})
+    with sqlite3.connect(tmp_path / "catalogue") as sql:
+        sql.execute("DELETE FROM about WHERE name = 'whole'")
+    with pytest.raises(UsageError) as caught:
+        batch(tmp_path / "catalogue", tmp_path / "out", rehearsal(tmp_path))
+    assert caught.value.code == "catalogue_incomplete"
 
 
 def test_a_job_that_a_scheduler_forgot_has_no_report() -> None:

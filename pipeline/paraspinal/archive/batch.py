@@ -97,6 +97,7 @@ def batch(
             open_store(results.catalogue if indexes else source, fingerprint=key.fingerprint) as store,
             open_ledger(output.ledger) as ledger,
         ):
+            store.require_complete()
             ledger.claim(key.digest("archive", str(store.root() or "")))
             ledger.give_back()
             tell("comparing with the ledger")
