@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 
 from archive_case import ct_series, pretend, rehearsal
 from paraspinal.archive import Limits, Options, Workers, batch, load_key
@@ -198,6 +199,26 @@ def test_other_rules_make_no_result_undone(tmp_path: Path) -> None:
     assert batch(tmp_path / "catalogue", tmp_path / "out", early).of("done") == 1
     done = batch(tmp_path / "catalogue", tmp_path / "out", late)
     assert done.counts == {("done", ""): 1, ("done", "rule_date"): 1}
+
+
+def test_where_pixels_refuse_the_best_series_of_a_study_the_next_is_tried(tmp_path: Path) -> None:
+    """Two series of a study: the longer one is chosen, and its pixels are no CT."""
+    archive = tmp_path / "archive"
+    ct_series(archive / "a", "a", study="one", slices=12)
+    long = ct_series(archive / "b", "b", study="one", slices=16)
+    for path in long:
+        ds = dcmread(path)
+        ds.PixelData = ds.PixelData[:10]
+        ds.save_as(path)
+    options = Options(limits=Limits(seconds=60.0), workers=Workers(1), key=tmp_path / "key", keep="result")
+    done = batch(archive, tmp_path / "out", options)
+    assert done.plan.to_run == 1
+    assert done.ran == 2
+    assert done.of("refused") == 1
+    assert done.of("done") == 1
+    again = batch(archive, tmp_path / "out", options)
+    assert again.ran == 0
+    assert again.of("done") == 1
 
 
 def test_an_output_folder_is_of_one_archive(tmp_path: Path) -> None:

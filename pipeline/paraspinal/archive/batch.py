@@ -21,7 +21,7 @@ from paraspinal.archive.keys import Key, load_key
 from paraspinal.archive.layout import Layout, prepared
 from paraspinal.archive.ledger import GONE, Ledger, open_ledger
 from paraspinal.archive.options import ANALYSE, Options
-from paraspinal.archive.plan import Plan, Recipe, make_plan, make_recipe
+from paraspinal.archive.plan import Plan, Recipe, make_plan, make_recipe, refused_before
 from paraspinal.archive.rules import choose
 from paraspinal.archive.running import Running, Tick
 from paraspinal.archive.store import open_store
@@ -100,23 +100,48 @@ def batch(
             store.require_complete()
             ledger.claim(key.digest("archive", str(store.root() or "")))
             ledger.give_back()
+
+            def planned(*, retry_failed: bool) -> Plan:
+                return make_plan(
+                    choose(store.series(), options.rules, refused=refused_before(ledger, recipe)),
+                    ledger,
+                    results,
+                    recipe,
+                    retry_failed=retry_failed,
+                    memory_mib=options.limits.memory_mib,
+                    write=not dry_run,
+                )
+
             tell("comparing with the ledger")
-            plan = make_plan(
-                choose(store.series(), options.rules),
-                ledger,
-                results,
-                recipe,
-                retry_failed=options.retry_failed,
-                memory_mib=options.limits.memory_mib,
-                write=not dry_run,
-            )
+            plan = planned(retry_failed=options.retry_failed)
             if options.forget_gone and not dry_run:
                 _forget_gone(ledger, results)
             ran = 0
             if not dry_run:
-                tell(f"{plan.to_run} cases to run")
-                ran = Running(ledger, store, results, options, plan, on_tick, run=output.run).run(recipe)
+
+                def run(plan: Plan) -> int:
+                    tell(f"{plan.to_run} cases to run")
+                    return Running(ledger, store, results, options, plan, on_tick, run=output.run).run(recipe)
+
+                ran = _run_down(ledger, plan, run, lambda: planned(retry_failed=False))
             return Summary(plan, ran, ledger.counts(), time.monotonic() - begin)
+
+
+def _run_down(ledger: Ledger, plan: Plan, run: Callable[[Plan], int], planned: Callable[[], Plan]) -> int:
+    """Run a plan and return how many cases ended.
+
+    Where pixels refused the series that was chosen of a study, the next one is tried.
+    """
+    total = 0
+    while True:
+        before = ledger.number_of("refused")
+        now = run(plan)
+        total += now
+        if not now or ledger.number_of("refused") == before:
+            return total
+        plan = planned()
+        if not plan.to_run:
+            return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,11 @@ class Ledger:
         rows = self._sql.execute("SELECT status, code, count(*) FROM cases GROUP BY status, code")
         return {(status, code): number for status, code, number in rows}
 
+    def number_of(self, status: str) -> int:
+        """Return how many cases have a status."""
+        row = self._sql.execute("SELECT count(*) FROM cases WHERE status = ?", (status,)).fetchone()
+        return int(row[0])
+
     def state(self) -> str:
         """Return a text that is another one after any case came to an end or went on."""
         last = self._sql.execute("SELECT coalesce(max(changed), 0) FROM cases").fetchone()[0]

@@ -18,6 +18,7 @@ from paraspinal.archive.ledger import FINAL, NOT_SELECTED, WAITING, CaseRow, Led
 from paraspinal.archive.location import Location, paths_of
 from paraspinal.archive.receipt import whole_receipt
 from paraspinal.archive.rules import Choice
+from paraspinal.archive.store import SeriesEntry
 
 _BLOCK = 1 << 20
 _PUT_AT_ONCE = 1000
@@ -99,6 +100,18 @@ def make_plan(
         ledger.put(lines)
         counts["gone"] = ledger.mark_gone(seen)
     return Plan(counts, seconds, largest, large)
+
+
+def refused_before(ledger: Ledger, recipe: Recipe) -> Callable[[SeriesEntry], bool]:
+    """Return what tells whether a series was refused by its pixels, as it is now and under this recipe."""
+
+    def told(entry: SeriesEntry) -> bool:
+        line = ledger.get(entry.id)
+        return line is not None and (line.status, line.stamp, line.recipe) == (
+            "refused", entry.stamp, recipe.digest
+        )  # fmt: skip
+
+    return told
 
 
 def jobs_of(

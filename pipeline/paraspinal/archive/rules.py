@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
@@ -65,10 +65,16 @@ class Choice(NamedTuple):
     reason: str = ""
 
 
-def choose(entries: Iterable[SeriesEntry], rules: Rules) -> Iterator[Choice]:
+def choose(
+    entries: Iterable[SeriesEntry],
+    rules: Rules,
+    *,
+    refused: Callable[[SeriesEntry], bool] = lambda _: False,
+) -> Iterator[Choice]:
     """Yield a choice for every series; `entries` come study by study, the best of a study first.
 
     A series whose headers refuse it is not taken; its code is that of the refusal, its reason what to do about it.
+    One that was `refused` by its pixels stays chosen, and the next of its study is chosen beside it.
     """
     for _, group in groupby(entries, key=lambda entry: entry.study):
         best: SeriesEntry | None = None
@@ -82,7 +88,7 @@ def choose(entries: Iterable[SeriesEntry], rules: Rules) -> Iterator[Choice]:
             elif best is not None and rules.per_study:
                 yield Choice(entry, False, _RUNNER_UP, _compared(entry, best))
             else:
-                best = entry
+                best = best if refused(entry) else entry
                 yield Choice(entry, True)
 
 
