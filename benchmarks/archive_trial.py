@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,30 +26,44 @@ from pydicom.uid import generate_uid
 from paraspinal.archive import Limits, Options, Workers, batch, load_key
 from paraspinal.archive.job import Job
 from paraspinal.archive.ledger import CaseRow, open_ledger
+from paraspinal.archive.software import software_of
 from paraspinal.archive.store import open_store
+from paraspinal.config import load_config
 from paraspinal.phantom import MassSpec, PhantomSpec, make_phantom, preset, write_phantom
 from paraspinal.phantom.presets import fast
 
 HANG = "hangs"
 MEMORY_MIB = 700.0
 TIMEOUT_S = 240.0
-# Kind of trouble: the defect that makes it, and the status and codes that it may have.
-TROUBLE: Mapping[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
-    "mr": (("modality:MR",), "refused", ("not_ct",)),
-    "localizer": (("localizer",), "done", ("",)),  # beside a good series, which is analysed
-    "malformed": (("malformed",), "done", ("",)),
+Row = tuple[str, tuple[str, ...]]
+"""A line of the ledger: its status, and the codes that it may have."""
+_DONE: Row = ("done", ("",))
+# Kind of trouble: the defect that makes it, and every line that a folder of it gives.
+TROUBLE: Mapping[str, tuple[tuple[str, ...], tuple[Row, ...]]] = {
+    "mr": (("modality:MR",), (("refused", ("not_ct",)),)),
+    "localizer": (("localizer",), (_DONE, ("refused", ("localizer",)))),  # beside a good series
+    "malformed": (
+        ("malformed",),
+        (_DONE, ("refused", ("no_pixel_data", "unreadable_file"))),
+    ),  # a file beside one
     "truncated": (
         ("truncated-pixels:9",),
-        "refused",
-        ("truncated_pixel_data", "pixel_data_mismatch", "undecodable"),
+        (("refused", ("truncated_pixel_data", "pixel_data_mismatch", "undecodable")),),
     ),
-    "tilt": (("tilt:12",), "done", ("",)),
-    "few": (("few:2",), "refused", ("too_few_slices",)),
-    "one-position": (("one-position",), "refused", ("one_position", "duplicate_positions", "no_extent")),
-    "huge": ((), "refused", ("too_large", "pixel_data_mismatch", "truncated_pixel_data", "unreadable_file")),
-    "over-memory": ((), "failed", ("memory_limit", "out_of_memory")),
-    HANG: ((), "failed", ("timeout",)),
+    "tilt": (("tilt:12",), (_DONE,)),
+    "few": (("few:2",), (("refused", ("too_few_slices",)),)),
+    "one-position": (
+        ("one-position",),
+        (("refused", ("one_position", "duplicate_positions", "no_extent")),),
+    ),
+    "huge": (
+        (),
+        (("refused", ("too_large", "pixel_data_mismatch", "truncated_pixel_data", "unreadable_file")),),
+    ),
+    "over-memory": ((), (("failed", ("memory_limit", "out_of_memory")),)),
+    HANG: ((), (("failed", ("timeout",)),)),
 }
+_GOOD: tuple[Row, ...] = (_DONE,)
 _RIGHT, _DOUBTED, _WRONG = "right", "indeterminate at the right place", "wrong"
 _HIDDEN = "hidden in the liver and said to be"
 _COUNTS = {"huge": 2, "over-memory": 2, HANG: 1}
@@ -142,23 +156,35 @@ Known = Mapping[str, tuple[str, MassSpec | None]]
 
 
 def judge(known: Known, rows: Mapping[str, list[CaseRow]], out: Path) -> tuple[Counter[str], list[str]]:
-    """Return what was right by kind of trouble, and a sentence for everything that was not."""
+    """Return what was right by kind of trouble, and a sentence for everything that was not.
+
+    A folder is right if it gives the lines that are expected of it, each once, and no other.
+    """
     right: Counter[str] = Counter()
-    wrong: list[str] = []
+    wrong = [f"{name}: a folder that nobody made" for name in rows.keys() - known.keys()]
     for name, (kind, mass) in known.items():
         own = rows.get(name, [])
-        status, codes = ("done", ("",)) if not kind else TROUBLE[kind][1:]
-        fits = [row for row in own if row.status == status and row.code in codes]
-        if len(fits) != 1:
-            wrong.append(f"{name}: {[(row.status, row.code) for row in own]}")
+        if not accounted_for(own, TROUBLE[kind][1] if kind else _GOOD):
+            wrong.append(f"{name}: {sorted((row.status, row.code) for row in own)}")
             continue
         right[kind or "good"] += 1
         if not kind:
-            finding = _finding(out, fits[0].id, mass)
+            finding = _finding(out, own[0].id, mass)
             right[finding] += 1
             if finding == _WRONG:
-                wrong.append(f"{name}: finding, {fits[0].facts.get('outcome')}")
+                wrong.append(f"{name}: finding, {own[0].facts.get('outcome')}")
     return right, wrong
+
+
+def accounted_for(own: Sequence[CaseRow], expected: Sequence[Row]) -> bool:
+    """Tell whether the lines of a folder are those that are expected of it, each once."""
+    left = list(own)
+    for status, codes in expected:
+        fits = [row for row in left if row.status == status and row.code in codes]
+        if len(fits) != 1:
+            return False
+        left.remove(fits[0])
+    return not left
 
 
 def _finding(out: Path, case: str, mass: MassSpec | None) -> str:
@@ -210,6 +236,7 @@ def main() -> None:
             limits=Limits(seconds=TIMEOUT_S, memory_mib=MEMORY_MIB),
             workers=Workers(options.workers),
             task="archive_trial:analyse",
+            settings={"software": software_of(load_config("default"))},
         )
         begin = time.perf_counter()
         done = batch(archive, out, settings)
@@ -221,9 +248,12 @@ def main() -> None:
             places = {entry.id: folder_of(entry.location) for entry in store.series()}
         rows: dict[str, list[CaseRow]] = {}
         with open_ledger(out / "ledger.sqlite") as ledger:
-            for row in ledger.rows():
-                rows.setdefault(places[row.id], []).append(row)
+            lines = list(ledger.rows())
+        for row in lines:
+            rows.setdefault(places.get(row.id, "(in no folder)"), []).append(row)
         right, wrong = judge(known, rows, out)
+        wrong += [f"{places[case]}: not in the ledger" for case in places.keys() - {row.id for row in lines}]
+        print(f"{len(lines)} lines of the ledger for {len(places)} series of the catalogue")
         for kind in ("good", *TROUBLE):
             total = sum((k or "good") == kind for k, _ in known.values())
             if total:
