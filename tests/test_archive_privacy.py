@@ -25,6 +25,7 @@ from paraspinal.archive.software import software_of
 from paraspinal.archive.tasks import analyse
 from paraspinal.cli.main import run
 from paraspinal.config import load_config
+from paraspinal.errors import LoadError
 from paraspinal.saving import RESULT_NAME
 
 PLANTED = ("Zwetschgenbaum", "QX7731942", "19470708", "PoliklinikNordost", "DrRumpelstilz")
@@ -138,10 +139,9 @@ def tilted(tmp_path: Path, repository: Path) -> tuple[Path, str]:
     return folder, uid
 
 
-def test_a_result_names_nobody_unless_it_is_asked_to(tmp_path: Path, tilted: tuple[Path, str]) -> None:
-    folder, uid = tilted
-    source = in_folders(sorted(folder.iterdir()), None)
-    config = load_config("default")
+def _job(folder: Path, out: Path, *, identifiers: bool = False) -> Job:
+    """Return the analysis of a series that lies in a folder."""
+    source, config = in_folders(sorted(folder.iterdir()), None), load_config("default")
     settings = {
         "config": config.model_dump(mode="json"),
         "software": software_of(config),
@@ -149,10 +149,25 @@ def test_a_result_names_nobody_unless_it_is_asked_to(tmp_path: Path, tilted: tup
         "stamp": current_stamp(source),
         "salt": "0",
         "keep": "maps",
+        "identifiers": identifiers,
     }
+    return Job("c" * 16, ANALYSE, source, str(out), settings)
+
+
+def test_a_refusal_that_speaks_of_the_series_names_nobody(tmp_path: Path) -> None:
+    """Its message goes into the ledger."""
+    ct_series(tmp_path / "few", "few", slices=2, **NAMES)
+    with pytest.raises(LoadError) as caught:
+        analyse(_job(tmp_path / "few", tmp_path / "out"))
+    assert "series" in caught.value.message
+    assert _within(caught.value.message.encode(), WANTED) == []
+
+
+def test_a_result_names_nobody_unless_it_is_asked_to(tmp_path: Path, tilted: tuple[Path, str]) -> None:
+    folder, uid = tilted
     for identifiers in (False, True):
         out = tmp_path / f"out-{identifiers}"
-        analyse(Job("c" * 16, ANALYSE, source, str(out), settings | {"identifiers": identifiers}))
+        analyse(_job(folder, out, identifiers=identifiers))
         text = (out / RESULT_NAME).read_text(encoding="utf-8")
         assert "tilted" in text
         assert ('"uid": null' in text) is not identifiers
