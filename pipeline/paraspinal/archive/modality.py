@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Defined terms of PS3.3 C.7.3.1.1.1, and retired ones. One that is missing here is written as other, which loses little.
+# Defined terms of PS3.3 C.7.3.1.1.1, and retired ones; one that is missing here is written as other.
 _TERMS = """
     ANN AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DG DMS DOC DX ECG EEG EMG EOG EPS ES FID GM HC HD IO IOL IVOCT
     IVUS KER KO LEN LS M3D MG MR NM OAM OCT OP OPM OPT OPTBSV OPTENF OPV OSS OT PA PLAN POS PR PT PX REG RESP RF RG
