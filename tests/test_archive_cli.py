@@ -161,7 +161,7 @@ def test_collect_writes_tables_and_names_results_that_it_cannot_take(made: Archi
         spoiled = command("collect", made.out, "--processes", "1")
     finally:
         result.write_bytes(kept)
-    assert spoiled.code == 0
+    assert spoiled.code == 1
     assert _done(made) in spoiled.err
     assert "1 results" in spoiled.err
 

@@ -25,7 +25,8 @@ def collect_command(
 
     Parquet with units and meanings in its schema, partitioned by patient, mass, vertebra and rib, and the same as
     CSV; schema.json says what the columns are. Cases that were refused, failed or not selected are rows, too. Query
-    them with DuckDB: SELECT … FROM 'OUT/cohort/measurements/*/*.parquet'.
+    them with DuckDB: SELECT … FROM 'OUT/cohort/measurements/*/*.parquet'. The exit code is 1 if results are missing
+    that the ledger speaks of.
     """
     from paraspinal.archive.collect import collect
     from paraspinal.cli.console import stage_progress
@@ -37,6 +38,7 @@ def collect_command(
         typer.echo(f"{done.folder}: {rows} rows.")
     if done.unreadable:
         typer.echo(f"paraspinal: {_untaken(done.unreadable)}", err=True)
+        raise typer.Exit(1)
 
 
 def _untaken(cases: Sequence[str]) -> str:
