@@ -38,7 +38,7 @@ def chest(phase: str) -> tuple[Phantom, Anatomy]:
     return made, segment_anatomy(made.volume)
 
 
-@pytest.mark.parametrize("phase", ["aortic", "portal"])
+@pytest.mark.parametrize("phase", ["aortic", pytest.param("portal", marks=pytest.mark.integration)])
 def test_the_arch_and_the_ascending_aorta_are_included(phase: str) -> None:
     made, found = chest(phase)
     truth = labels_on(found, voxels(made, "aorta"), made.labels.geometry)

@@ -62,6 +62,7 @@ def test_the_readme_names_the_test_command_of_make(repository: Path) -> None:
     assert command in (repository / "Makefile").read_text(encoding="utf-8")
 
 
+@pytest.mark.integration
 def test_python_page_runs(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("sample_data", "docs"):
