@@ -94,13 +94,16 @@ def render(layout: Layout) -> str:
 
 
 def _listed(cases: pa.Table) -> pa.Table:
-    """Return the rows of the list, by ratio; of a large cohort those that somebody will look for."""
+    """Return the rows of the list, by ratio, then those that were analysed.
+
+    Of a large cohort they are those that somebody will look for.
+    """
     if cases.num_rows > _LISTED:
         chosen = pc.is_in(cases["outcome"], pa.array(_OF_INTEREST))
         failed = pc.or_(pc.equal(cases["status"], "failed"), _unreadable(cases))
         cases = cases.filter(pc.or_(chosen, failed))
-    order = [("emh_llr", "descending"), ("case", "ascending")]
-    return cases.take(pc.sort_indices(cases, sort_keys=order)).slice(0, _LISTED)  # none comes last
+    order = [("emh_llr", "descending"), ("outcome", "ascending"), ("case", "ascending")]
+    return cases.take(pc.sort_indices(cases, sort_keys=order)).slice(0, _LISTED)  # what has none comes last
 
 
 def _unreadable(cases: pa.Table) -> pa.ChunkedArray:

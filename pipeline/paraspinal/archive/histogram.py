@@ -54,5 +54,10 @@ def histogram(title: str, values: npt.ArrayLike, *, left_out: str = "") -> Histo
         for k, n in enumerate(counts.tolist())
     )
     first, middle, third = np.percentile(array, (25, 50, 75))
-    summary = f"median {middle:.3g}, quartiles {first:.3g} to {third:.3g}"
-    return Histogram(title, int(array.size), summary, f"{low:.3g}", f"{high:.3g}", bars, left_out)
+    summary = f"median {_short(middle)}, quartiles {_short(first)} to {_short(third)}"
+    return Histogram(title, int(array.size), summary, _short(low), _short(high), bars, left_out)
+
+
+def _short(value: float) -> str:
+    """Return three digits, and whole numbers from a thousand on."""
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
