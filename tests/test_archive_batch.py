@@ -11,9 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from archive_case import pretend, rehearsal
+from archive_case import REHEARSE, pretend, rehearsal
 from paraspinal.archive import Limits, Rules, batch, load_key
 from paraspinal.archive.job import Job
 from paraspinal.archive.layout import Layout, prepared
@@ -96,6 +97,20 @@ def test_memory_beyond_the_limit_ends_a_case(tmp_path: Path) -> None:
     assert (report.status, report.code) == ("failed", "memory_limit")
     assert report.peak_mib > 500.0
     assert not (tmp_path / "big" / "result.json").exists()
+
+
+def test_a_fork_server_that_was_killed_is_no_failure_of_the_next_case(tmp_path: Path) -> None:
+    def report(case: str) -> str:
+        settings = {"seconds": 0.0, "recipe": "r", "stamp": "s"}
+        return run_job(Job(case, REHEARSE, {}, str(tmp_path / case), settings), Limits(seconds=60.0)).status
+
+    assert report("one") == "done"
+    for round in range(3):
+        servers = [p for p in psutil.Process().children() if "forkserver" in " ".join(p.cmdline())]
+        assert servers
+        for server in servers:
+            server.kill()
+        assert report(f"after {round}") == "done"
 
 
 def test_rules_leave_out_with_a_reason(tmp_path: Path) -> None:

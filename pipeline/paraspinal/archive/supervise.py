@@ -23,16 +23,14 @@ _START_S = (
 )
 _PRELOADS = {"paraspinal.archive.tasks": "paraspinal.archive.preload"}
 _KILLED = -9
+_PATIENCE_S = (0.2, 1.0)
 
 
 def run_job(job: Job, limits: Limits, *, cores: tuple[int, ...] = (), worker: str = "") -> Report:
     """Do a job in a process of its own and return what became of it; nothing that the case does ends the caller."""
     begin = time.monotonic()
     here, there = multiprocessing.Pipe(duplex=True)
-    process = _context(job.task.partition(":")[0]).Process(
-        target=do_case, args=(there, job, limits, cores), daemon=True
-    )
-    process.start()
+    process = _started(job, limits, cores, there)
     there.close()
     watch = _Watch(process, limits)
     try:
@@ -52,6 +50,22 @@ def run_job(job: Job, limits: Limits, *, cores: tuple[int, ...] = (), worker: st
         attempt=job.attempt,
         worker=worker,
     )
+
+
+def _started(job: Job, limits: Limits, cores: tuple[int, ...], link: Connection) -> ForkServerProcess:
+    """Start the process of a case; a fork server that was killed a moment ago is started anew."""
+    context = _context(job.task.partition(":")[0])
+    for patience in (*_PATIENCE_S, None):
+        process = context.Process(target=do_case, args=(link, job, limits, cores), daemon=True)
+        try:
+            process.start()
+        except (OSError, EOFError):
+            if patience is None:
+                raise
+            time.sleep(patience)
+        else:
+            break
+    return process
 
 
 class _Watch:
