@@ -105,12 +105,12 @@ def test_a_fork_server_that_was_killed_is_no_failure_of_the_next_case(tmp_path: 
         return run_job(Job(case, REHEARSE, {}, str(tmp_path / case), settings), Limits(seconds=60.0)).status
 
     assert report("one") == "done"
-    for round in range(3):
+    for time_killed in range(3):
         servers = [p for p in psutil.Process().children() if "forkserver" in " ".join(p.cmdline())]
         assert servers
         for server in servers:
             server.kill()
-        assert report(f"after {round}") == "done"
+        assert report(f"after {time_killed}") == "done"
 
 
 def test_rules_leave_out_with_a_reason(tmp_path: Path) -> None:
