@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from distributed import LocalCluster
 from pydicom.dataset import Dataset
 
 from dicom_factory import stored_body, uid_of, write_series
@@ -61,10 +64,20 @@ def pretend(catalogue: Path, key: Key, cases: Mapping[str, Mapping[str, Any]]) -
     return ids
 
 
+@cache
+def shared_worker() -> Workers:
+    """Return a worker that the tests of one process share: to start a cluster takes longer than most of them."""
+    cluster = LocalCluster(
+        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", memory_limit=0
+    )
+    atexit.register(cluster.close)
+    return Workers(scheduler=cluster.scheduler_address)
+
+
 def rehearsal(tmp: Path, **changes: Any) -> Options:
     """Return options of a batch that rehearses, with one worker, small limits and a key in `tmp`."""
     options = {
-        "workers": Workers(1),
+        "workers": shared_worker(),
         "limits": Limits(seconds=20.0, memory_mib=700.0),
         "key": tmp / "key",
         "task": REHEARSE,

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from archive_case import REHEARSE, pretend, rehearsal
-from paraspinal.archive import Limits, Rules, batch, load_key
+from paraspinal.archive import Limits, Rules, Workers, batch, load_key
 from paraspinal.archive.job import Job
 from paraspinal.archive.layout import Layout, prepared
 from paraspinal.archive.ledger import open_ledger
@@ -40,7 +40,7 @@ def _statuses(tmp_path: Path) -> dict[str, str]:
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
-    first, ids = _run(tmp_path, ["a", "b", "c"])
+    first, ids = _run(tmp_path, ["a", "b", "c"], workers=Workers(1))
     assert (first.ran, first.of("done")) == (3, 3)
     layout = Layout(tmp_path / "out")
     assert whole_receipt(layout.case(ids["a"])) is not None

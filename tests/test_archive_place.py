@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
-from archive_case import ct_series, pretend, rehearsal
-from paraspinal.archive import Limits, Options, Workers, batch, load_key
+from archive_case import ct_series, pretend, rehearsal, shared_worker
+from paraspinal.archive import Limits, Options, batch, load_key
 from paraspinal.archive.job import ELSEWHERE, INPUT_GONE, OUTPUT_CODE, WORKER_VERSION, Job
 from paraspinal.archive.journal import Journal
 from paraspinal.archive.layout import Layout, prepared
@@ -137,7 +137,7 @@ def test_an_archive_that_is_away_for_a_while_refuses_nothing(tmp_path: Path) -> 
     archive, out = tmp_path / "archive", tmp_path / "out"
     ct_series(archive / "a", "a", slices=12)
     ct_series(archive / "b", "b", slices=12)
-    options = Options(limits=Limits(seconds=60.0), workers=Workers(1), key=tmp_path / "key")
+    options = Options(limits=Limits(seconds=60.0), workers=shared_worker(), key=tmp_path / "key")
     assert batch(archive, out, options, dry_run=True).plan.to_run == 2
     catalogue = Layout(out).catalogue
     archive.rename(tmp_path / "away")
@@ -210,7 +210,9 @@ def test_where_pixels_refuse_the_best_series_of_a_study_the_next_is_tried(tmp_pa
         ds = dcmread(path)
         ds.PixelData = ds.PixelData[:10]
         ds.save_as(path)
-    options = Options(limits=Limits(seconds=60.0), workers=Workers(1), key=tmp_path / "key", keep="result")
+    options = Options(
+        limits=Limits(seconds=60.0), workers=shared_worker(), key=tmp_path / "key", keep="result"
+    )
     done = batch(archive, tmp_path / "out", options)
     assert done.plan.to_run == 1
     assert done.ran == 2
@@ -223,7 +225,7 @@ def test_where_pixels_refuse_the_best_series_of_a_study_the_next_is_tried(tmp_pa
 
 def test_an_output_folder_is_of_one_archive(tmp_path: Path) -> None:
     key = tmp_path / "key"
-    options = Options(limits=Limits(seconds=60.0), workers=Workers(1), key=key)
+    options = Options(limits=Limits(seconds=60.0), workers=shared_worker(), key=key)
     for name in ("one", "two"):
         ct_series(tmp_path / name, name, slices=3)
     batch(tmp_path / "one", tmp_path / "out", options)

@@ -68,6 +68,7 @@ def test_what_is_no_segmentation_ends_with_one_line(
     assert "[masks_format]" in capsys.readouterr().err
 
 
+@pytest.mark.integration
 def test_an_analysis_with_masks_says_so_and_agrees_with_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -297,6 +297,7 @@ def test_a_hollow_that_bone_stands_behind_is_no_bone() -> None:
     assert _judge(behind, facing).defects[0].depth_mm == pytest.approx(6.0, abs=1.5)
 
 
+@pytest.mark.integration
 def test_a_synthetic_patient_reads_as_drawn() -> None:
     masses = (
         MassSpec("left", "T9", (17.0, 16.0, 18.0), hu=42.0, overlap_mm=9.0, bone="lytic"),

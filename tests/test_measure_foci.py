@@ -58,6 +58,7 @@ def test_uniform_noisy_masses_hold_no_foci(noise: float) -> None:
     assert false <= 0.1 * len(cases)
 
 
+@pytest.mark.integration
 def test_eight_millimetre_foci_20_hu_below_are_seen_at_noise_15() -> None:
     seen = 0
     for seed in range(20):

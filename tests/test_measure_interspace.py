@@ -132,6 +132,7 @@ def _states(bone: str) -> tuple[str, str]:
     return own.region or own.reason or "", told["disc_involvement"]
 
 
+@pytest.mark.integration
 def test_infection_of_a_disc_is_found_and_a_mass_beside_a_disc_is_none() -> None:
     where, state = _states("discitis")
     assert (where, state) == ("T10/T11", "present")

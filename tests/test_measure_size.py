@@ -126,6 +126,7 @@ def test_a_mass_at_the_padding_is_a_lower_bound() -> None:
     assert m["volume_ml"].status == "lower_bound"
 
 
+@pytest.mark.integration
 def test_stated_intervals_cover_the_truth() -> None:
     covered = {"volume_ml": 0, "attenuation_mean_hu": 0, "long_axis_mm": 0, "craniocaudal_mm": 0}
     n = 30

@@ -190,6 +190,7 @@ def test_suites_are_seeded_and_named(tmp_path: Path) -> None:
     assert [p.name for p in find_series(tmp_path)] == ["one"]
 
 
+@pytest.mark.integration
 def test_a_case_is_run_once_and_kept_for_this_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("small", "phantom", 0, spec=fast(preset("emh")))
     told: list[str] = []
