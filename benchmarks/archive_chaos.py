@@ -3,7 +3,7 @@
     python benchmarks/archive_chaos.py                       # 10 seeds of 1,000 rehearsed cases
     python benchmarks/archive_chaos.py --seeds 1 --cases 10000
     python benchmarks/archive_chaos.py --scheduler           # a scheduler of its own, killed as well
-    python benchmarks/archive_chaos.py --seeds 1 --archive FOLDER   # the real analysis of the series of a folder
+    python benchmarks/archive_chaos.py --seeds 1 --pause 8 --archive FOLDER   # the real analysis of a folder's series
 
 The same command is started again until every case is done or refused. A case is lost if the ledger forgets it or
 calls it done without a whole result; it is done twice if it was written down as done more than once. Results of real
@@ -35,7 +35,6 @@ from paraspinal.archive.receipt import whole_receipt
 from paraspinal.archive.store import SeriesEntry, open_store
 
 _SELF = Path(__file__).resolve()
-_PAUSE_S = 1.0  # between two kills, on the average
 
 
 def prepare(folder: Path, cases: int) -> None:
@@ -78,7 +77,7 @@ def run_parent(folder: Path, workers: int, scheduler: str | None, archive: Path 
 
 
 def torment(
-    folder: Path, seed: int, workers: int, *, own_scheduler: bool, archive: Path | None = None
+    folder: Path, seed: int, workers: int, pause_s: float, *, own_scheduler: bool, archive: Path | None = None
 ) -> tuple[int, int]:
     """Run one batch to its end under random kills; return how often the parent was started, and the kills."""
     rng = random.Random(seed)
@@ -93,7 +92,7 @@ def torment(
             command += ["--archive", str(archive)] if archive else []
             parent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             while parent.poll() is None:
-                time.sleep(rng.expovariate(1 / _PAUSE_S))
+                time.sleep(rng.expovariate(1 / pause_s))
                 kills += strike(parent, rng, cluster)
             if finished(folder):
                 return starts, kills
@@ -246,6 +245,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--scheduler", action="store_true", help="a scheduler and workers of their own")
+    parser.add_argument("--pause", type=float, default=1.0, help="seconds between kills, on the average")
     parser.add_argument("--archive", type=Path, help="analyse the series of this folder instead")
     parser.add_argument("--parent", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--address", help=argparse.SUPPRESS)
@@ -261,7 +261,7 @@ def main() -> None:
                 prepare(folder, given.cases)
             begin = time.perf_counter()
             starts, kills = torment(
-                folder, seed, given.workers, own_scheduler=given.scheduler, archive=given.archive
+                folder, seed, given.workers, given.pause, own_scheduler=given.scheduler, archive=given.archive
             )
             seconds, cases, told = time.perf_counter() - begin, given.cases, ""
             if given.archive is not None:
