@@ -12,15 +12,17 @@ import pytest
 from pydicom import dcmread
 
 from archive_case import ct_series, pretend, rehearsal, shared_worker
-from paraspinal.archive import Limits, Options, batch, load_key
+from paraspinal.archive import Limits, Options, Rules, batch, load_key
 from paraspinal.archive.job import ELSEWHERE, INPUT_GONE, OUTPUT_CODE, WORKER_VERSION, Job
 from paraspinal.archive.journal import Journal
 from paraspinal.archive.layout import Layout, prepared
-from paraspinal.archive.ledger import open_ledger
+from paraspinal.archive.ledger import Ledger, open_ledger
 from paraspinal.archive.location import current_stamp, in_folders
 from paraspinal.archive.place import put_in_place
 from paraspinal.archive.receipt import whole_receipt
+from paraspinal.archive.software import software_of
 from paraspinal.archive.tasks import analyse, check_input
+from paraspinal.config import load_config
 from paraspinal.errors import AnalysisError, OutputError, ParaspinalError, UsageError
 
 
@@ -107,9 +109,6 @@ def test_a_slice_that_cannot_be_read_makes_no_shorter_series(
     archive, out = tmp_path / "archive", tmp_path / "out"
     files = ct_series(archive, "a", slices=12)
     source = in_folders(files, None)
-    from paraspinal.archive.software import software_of
-    from paraspinal.config import load_config
-
     config = load_config()
     settings = {
         "config": config.model_dump(mode="json"), "software": software_of(config), "keep": "result",
@@ -189,8 +188,6 @@ def test_a_full_disk_is_told_by_the_log_as_well(tmp_path: Path) -> None:
 
 
 def test_other_rules_make_no_result_undone(tmp_path: Path) -> None:
-    from paraspinal.archive import Rules
-
     key = load_key(tmp_path / "key")
     pretend(tmp_path / "catalogue", key, {"old": {"date": "20230101"}, "new": {"date": "20240101"}})
     early, late = (
@@ -221,6 +218,79 @@ def test_where_pixels_refuse_the_best_series_of_a_study_the_next_is_tried(tmp_pa
     again = batch(archive, tmp_path / "out", options)
     assert again.ran == 0
     assert again.of("done") == 1
+
+
+def _refused(tmp_path: Path, refusal: str | None) -> None:
+    """Put one series into the catalogue, refused by its header or not."""
+    key = load_key(tmp_path / "key")
+    pretend(tmp_path / "catalogue", key, {"a": {}})
+    with sqlite3.connect(tmp_path / "catalogue") as sql:
+        sql.execute("UPDATE series SET refusal = ?", (refusal,))
+
+
+def test_a_refusal_that_the_catalogue_takes_back_is_none_of_the_ledger(tmp_path: Path) -> None:
+    _refused(tmp_path, "internal")
+    assert batch(tmp_path / "catalogue", tmp_path / "out", rehearsal(tmp_path)).of("refused") == 1
+    _refused(tmp_path, None)
+    again = batch(tmp_path / "catalogue", tmp_path / "out", rehearsal(tmp_path))
+    assert (again.ran, again.of("done")) == (1, 1)
+
+
+def test_a_result_that_is_gone_from_its_folder_is_not_called_done(tmp_path: Path) -> None:
+    ids = pretend(tmp_path / "catalogue", load_key(tmp_path / "key"), {"a": {"slices": 20}})
+    batch(tmp_path / "catalogue", tmp_path / "out", rehearsal(tmp_path))
+    (Layout(tmp_path / "out").case(ids["a"]) / "result.json").unlink()
+    strict = rehearsal(tmp_path, rules=Rules(min_slices=50))
+    done = batch(tmp_path / "catalogue", tmp_path / "out", strict)
+    assert done.counts == {("not_selected", "rule_slices"): 1}
+
+
+def test_other_software_at_the_worker_is_told_whatever_it_understands(tmp_path: Path) -> None:
+    config = load_config().model_dump(mode="json")
+    settings = {"software": "other", "recipe": "r", "stamp": "s", "keep": "result", "salt": ""}
+    for strange in (config | {"unknown_section": {}}, config | {"differential": {"model": "/nowhere/model"}}):
+        with pytest.raises(AnalysisError) as caught:
+            analyse(Job("a", "", {}, str(tmp_path / "a"), settings | {"config": strange}))
+        assert caught.value.code == WORKER_VERSION
+
+
+def test_a_disk_that_stumbles_is_told_from_a_file_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, _ = _series(tmp_path)
+
+    def stumbles(*_: object) -> str:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr("paraspinal.archive.tasks.current_stamp", stumbles)
+    with pytest.raises(AnalysisError) as caught:
+        check_input(job)
+    assert caught.value.code == "input_unreadable"
+
+
+def _read_without_a_table(path: Path, ledger: Ledger) -> None:
+    with sqlite3.connect(path) as sql:
+        sql.execute("DROP TABLE cases")
+    ledger.counts()
+
+
+def test_a_damaged_ledger_is_a_typed_error_when_it_is_read(tmp_path: Path) -> None:
+    with open_ledger(tmp_path / "ledger.sqlite"):
+        pass
+    with pytest.raises(OutputError) as caught, open_ledger(tmp_path / "ledger.sqlite") as ledger:
+        _read_without_a_table(tmp_path / "ledger.sqlite", ledger)
+    assert caught.value.code == "ledger_unusable"
+
+
+def test_a_catalogue_of_another_version_is_made_anew_by_an_index_alone(tmp_path: Path) -> None:
+    pretend(tmp_path / "catalogue", load_key(tmp_path / "key"), {"a": {}})
+    with sqlite3.connect(tmp_path / "catalogue") as sql:
+        sql.execute("UPDATE about SET value = 'older' WHERE name = 'format'")
+    with pytest.raises(UsageError) as caught:
+        batch(tmp_path / "catalogue", tmp_path / "out", rehearsal(tmp_path))
+    assert caught.value.code == "catalogue_other_version"
+    with sqlite3.connect(tmp_path / "catalogue") as sql:
+        assert sql.execute("SELECT count(*) FROM series").fetchone() == (1,)
 
 
 def test_an_output_folder_is_of_one_archive(tmp_path: Path) -> None:

@@ -97,20 +97,22 @@ def batch(
             open_store(results.catalogue if indexes else source, fingerprint=key.fingerprint) as store,
             open_ledger(output.ledger) as ledger,
         ):
-            store.require_complete()
             ledger.claim(key.digest("archive", str(store.root() or "")))
             ledger.give_back()
 
-            def planned(*, retry_failed: bool) -> Plan:
-                return make_plan(
-                    choose(store.series(), options.rules, refused=refused_before(ledger, recipe)),
-                    ledger,
-                    results,
-                    recipe,
-                    retry_failed=retry_failed,
-                    memory_mib=options.limits.memory_mib,
-                    write=not dry_run,
-                )
+            def planned(*, retry_failed: bool, trust: bool = False) -> Plan:
+                with store.snapshot():
+                    store.require_complete()
+                    return make_plan(
+                        choose(store.series(), options.rules, refused=refused_before(ledger, recipe)),
+                        ledger,
+                        results,
+                        recipe,
+                        retry_failed=retry_failed,
+                        memory_mib=options.limits.memory_mib,
+                        write=not dry_run,
+                        trust=trust,
+                    )
 
             tell("comparing with the ledger")
             plan = planned(retry_failed=options.retry_failed)
@@ -123,7 +125,7 @@ def batch(
                     tell(f"{plan.to_run} cases to run")
                     return Running(ledger, store, results, options, plan, on_tick, run=output.run).run(recipe)
 
-                ran = _run_down(ledger, plan, run, lambda: planned(retry_failed=False))
+                ran = _run_down(ledger, plan, run, lambda: planned(retry_failed=False, trust=True))
             return Summary(plan, ran, ledger.counts(), time.monotonic() - begin)
 
 
@@ -168,6 +170,8 @@ def _output(results: Layout, *, dry_run: bool, indexes: bool) -> Iterator[_Outpu
             return
         copy = Path(stack.enter_context(tempfile.TemporaryDirectory())) / layout.ledger.name
         if layout.ledger.is_file():
+            with open_ledger(layout.ledger):
+                pass  # tells a ledger from other files
             with closing(sqlite3.connect(layout.ledger)) as source, closing(sqlite3.connect(copy)) as target:
                 source.backup(target)
         yield _Output(layout, copy, "")

@@ -114,7 +114,10 @@ def _client(workers: Workers) -> Iterator[Any]:
 
 @contextmanager
 def _deaf_children() -> Iterator[None]:
-    """Start processes that do not hear Ctrl-C: the parent hears it and ends them, without a traceback from each."""
+    """Start processes that do not hear Ctrl-C: the parent hears it and ends them, without a traceback from each.
+
+    A worker that is started later, in place of a lost one, hears it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -123,6 +126,23 @@ def _deaf_children() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _lost_scheduler() -> Iterator[None]:
+    """Turn what Dask raises on a connection that ended into ``scheduler_lost``."""
+    try:
+        yield
+    except (CancelledError, OSError, RuntimeError) as error:
+        raise _scheduler_lost() from error
+
+
+def _scheduler_lost() -> UsageError:
+    return UsageError(
+        "The scheduler is gone.",
+        code="scheduler_lost",
+        remedy="Start it again; the same command goes on where this one stopped.",
+    )
 
 
 class _Run:
@@ -165,25 +185,16 @@ class _Run:
             if job is None:
                 return
             self._on_start(job)
-            future = self._client.submit(
-                work,
-                job,
-                self._limits,
-                key=f"case-{job.case}-{job.attempt}-{time.monotonic_ns()}",
-                pure=False,
-            )
+            key = f"case-{job.case}-{job.attempt}-{time.monotonic_ns()}"
+            with _lost_scheduler():
+                future = self._client.submit(work, job, self._limits, key=key, pure=False)
             self._open[future] = job
             future.add_done_callback(self._ended.put)
 
     def _threads(self) -> int:
-        if self._client.status != "running":
-            raise UsageError(
-                "The scheduler is gone.",
-                code="scheduler_lost",
-                remedy="Start it again; the same command goes on where this one stopped.",
-            )
         deadline = time.monotonic() + _WORKERS_S
-        while not (threads := int(sum(self._client.nthreads().values()))):
+        while not (threads := self._threads_now()):
+            self._on_tick(0)
             if time.monotonic() > deadline:
                 raise UsageError(
                     "The scheduler has no workers.",
@@ -192,6 +203,12 @@ class _Run:
                 )
             time.sleep(_POLL_S)
         return threads
+
+    def _threads_now(self) -> int:
+        if self._client.status != "running":
+            raise _scheduler_lost()
+        with _lost_scheduler():
+            return int(sum(self._client.nthreads().values()))
 
     def _finished(self) -> list[Any]:
         """Return what has ended since, after waiting a little for the first."""

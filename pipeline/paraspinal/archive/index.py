@@ -98,7 +98,7 @@ def index_archive(
     begin = time.monotonic()
     with (
         typed_errors(catalogue),
-        open_store(catalogue, fingerprint=key.fingerprint) as store,
+        open_store(catalogue, fingerprint=key.fingerprint, renew=True) as store,
         open_catalogue(catalogue) as headers,
     ):
         store.claim(root.absolute())

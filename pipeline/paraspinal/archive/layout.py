@@ -92,21 +92,28 @@ def prepared(root: Path) -> Iterator[tuple[Layout, str]]:
         layout.private.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise OutputError(
-            f"{root} cannot be written: {error.strerror or error}.",
-            code="output_not_writable",
-            remedy="Name a folder on a disk with space and write permission.",
-        ) from error
+        raise _not_writable(root, error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise _locked(root, error) from error
         run = secrets.token_hex(8)
-        replace_text(layout.root / _RUN, run)
+        try:
+            replace_text(layout.root / _RUN, run)
+        except OSError as error:
+            raise _not_writable(root, error) from error
         yield layout, run
     finally:
         os.close(descriptor)
+
+
+def _not_writable(root: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"{root} cannot be written: {error.strerror or error}.",
+        code="output_not_writable",
+        remedy="Name a folder on a disk with space and write permission.",
+    )
 
 
 def _locked(root: Path, error: OSError) -> OutputError:
@@ -126,5 +133,9 @@ def _locked(root: Path, error: OSError) -> OutputError:
 def replace_text(path: Path, text: str) -> None:
     """Put a small file in place in one step."""
     staged = path.with_name(f".{path.name}.{os.getpid()}")
-    staged.write_text(text, encoding="utf-8")
-    os.replace(staged, path)
+    try:
+        staged.write_text(text, encoding="utf-8")
+        os.replace(staged, path)
+    except OSError:
+        staged.unlink(missing_ok=True)
+        raise

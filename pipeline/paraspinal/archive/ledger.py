@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,16 +123,19 @@ class Ledger:
                 "UPDATE cases SET status = ? WHERE status = ?", (WAITING, RUNNING)
             ).rowcount
 
-    def mark_gone(self, cases: Set[str]) -> int:
+    def mark_gone(self, cases: Set[str], *, keep: Callable[[CaseRow], bool]) -> int:
         """Put cases down as gone that the archive does not hold any more; return how many.
 
-        A result stays, with the code `gone`: a disk may only be away. Lines without a result are forgotten.
+        A result that `keep` finds stays, with the code `gone`: a disk may only be away. Other lines are forgotten.
         """
         known = [row[0] for row in self._sql.execute("SELECT id FROM cases")]
-        gone = [(case,) for case in known if case not in cases]
+        gone = [line for case in known if case not in cases and (line := self.get(case)) is not None]
+        kept = {line.id for line in gone if line.status == "done" and keep(line)}
         with self._changes():
-            self._sql.executemany("DELETE FROM cases WHERE id = ? AND status != 'done'", gone)
-            self._sql.executemany("UPDATE cases SET code = ? WHERE id = ?", ((GONE, *case) for case in gone))
+            self._sql.executemany(
+                "DELETE FROM cases WHERE id = ?", ((line.id,) for line in gone if line.id not in kept)
+            )
+            self._sql.executemany("UPDATE cases SET code = ? WHERE id = ?", ((GONE, case) for case in kept))
         return len(gone)
 
     def forget(self, cases: Iterable[str]) -> None:
@@ -216,7 +219,10 @@ def open_ledger(path: Path) -> Iterator[Ledger]:
     try:
         with _typed_errors(path):
             prepare_database(connection, _APPLICATION_ID, _SCHEMA)
-        yield Ledger(connection, path)
+        try:
+            yield Ledger(connection, path)
+        except sqlite3.Error as error:  # of a reading, too: a damaged page shows only when it is read
+            raise _unusable(path, str(error)) from error
     finally:
         connection.close()
 
@@ -234,8 +240,12 @@ def _typed_errors(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise OutputError(
-            f"The ledger {path.name} cannot be used: {reason}.",
-            code="ledger_unusable",
-            remedy="Name an output folder on a disk with space and write permission; the batch goes on from there.",
-        ) from error
+        raise _unusable(path, str(reason)) from error
+
+
+def _unusable(path: Path, reason: str) -> OutputError:
+    return OutputError(
+        f"The ledger {path.name} cannot be used: {reason}.",
+        code="ledger_unusable",
+        remedy="Name an output folder on a disk with space and write permission; the batch goes on from there.",
+    )

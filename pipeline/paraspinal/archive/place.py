@@ -40,7 +40,7 @@ def put_in_place(job: Job, write: Write) -> dict[str, Any]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clean(folder, job.run)
     shutil.rmtree(folder, ignore_errors=True)  # an older result is none of this case, however it ends
-    staged = folder.with_name(f".{folder.name}.{job.run}.{os.getpid()}")
+    staged = staged_folder(job, os.getpid())
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir()
     try:
@@ -53,6 +53,12 @@ def put_in_place(job: Job, write: Write) -> dict[str, Any]:
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     return facts
+
+
+def staged_folder(job: Job, process: int) -> Path:
+    """Return the folder beside a case's that a process fills before it is put in place."""
+    folder = Path(job.folder)
+    return folder.with_name(f".{folder.name}.{job.run}.{process}")
 
 
 def made_by(receipt: Receipt, job: Job) -> bool:

@@ -74,18 +74,21 @@ def make_plan(
     retry_failed: bool = False,
     memory_mib: float = float("inf"),
     write: bool = True,
+    trust: bool = False,
 ) -> Plan:
     """Compare every series with the ledger, write down what is new, and return what is to be run.
 
-    Nothing is written to the ledger without `write`.
+    Nothing is written to the ledger without `write`. With `trust` results that the ledger calls done are not read
+    again: a plan made a moment ago has read them.
     """
+    compare = _Comparison(ledger=ledger, layout=layout, recipe=recipe, retry_failed=retry_failed, trust=trust)
     counts: Counter[str] = Counter()
     seconds = largest = 0.0
     large = 0
     lines: list[CaseRow] = []
     seen: set[str] = set()
     for choice in choices:
-        line, kind = _line(choice, ledger, layout, recipe, retry_failed=retry_failed)
+        line, kind = compare.line(choice)
         seen.add(line.id)
         counts[kind] += 1
         lines.append(line)
@@ -98,7 +101,7 @@ def make_plan(
             lines.clear()
     if write:
         ledger.put(lines)
-        counts["gone"] = ledger.mark_gone(seen)
+        counts["gone"] = ledger.mark_gone(seen, keep=compare.has_result)
     return Plan(counts, seconds, largest, large)
 
 
@@ -107,11 +110,15 @@ def refused_before(ledger: Ledger, recipe: Recipe) -> Callable[[SeriesEntry], bo
 
     def told(entry: SeriesEntry) -> bool:
         line = ledger.get(entry.id)
-        return line is not None and (line.status, line.stamp, line.recipe) == (
-            "refused", entry.stamp, recipe.digest
-        )  # fmt: skip
+        same = line is not None and (line.stamp, line.recipe) == (entry.stamp, recipe.digest)
+        return same and line is not None and _refused_by_pixels(line)
 
     return told
+
+
+def _refused_by_pixels(line: CaseRow) -> bool:
+    """Tell a refusal that an attempt ended with from one of the catalogue, which the catalogue may take back."""
+    return line.status == "refused" and line.attempts > 0
 
 
 def jobs_of(
@@ -142,45 +149,55 @@ def job_of(
     )
 
 
-def _line(
-    choice: Choice, ledger: Ledger, layout: Layout, recipe: Recipe, *, retry_failed: bool
-) -> tuple[CaseRow, str]:
-    """Return the line of a series as it is to stand in the ledger, and what it is counted as."""
-    entry = choice.entry
-    known = entry.row | {"year": int(str(entry.row["date"])[:4]) if "date" in entry.row else None}
-    facts = {name: known[name] for name in _FACTS if known.get(name) is not None}
-    fresh = CaseRow(entry.id, entry.study, WAITING, stamp=entry.stamp, recipe=recipe.digest, facts=facts)
-    old = ledger.get(entry.id)
-    current = old is not None and old.recipe == recipe.digest and _same_input(old, choice, recipe)
-    if not choice.taken:
-        if old is not None and current and old.status == "done" and entry.refusal is None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Comparison:
+    """What a series is compared with: ledger, results, and how they are to be made."""
+
+    ledger: Ledger
+    layout: Layout
+    recipe: Recipe
+    retry_failed: bool
+    trust: bool
+
+    def line(self, choice: Choice) -> tuple[CaseRow, str]:
+        """Return the line of a series as it is to stand in the ledger, and what it is counted as."""
+        entry, recipe = choice.entry, self.recipe
+        known = entry.row | {"year": int(str(entry.row["date"])[:4]) if "date" in entry.row else None}
+        facts = {name: known[name] for name in _FACTS if known.get(name) is not None}
+        fresh = CaseRow(entry.id, entry.study, WAITING, stamp=entry.stamp, recipe=recipe.digest, facts=facts)
+        old = self.ledger.get(entry.id)
+        if old is not None and (old.recipe != recipe.digest or not _same_input(old, choice, recipe)):
+            old = None  # it tells of another result
+        if not choice.taken:
+            return self._left_out(fresh, old, choice)
+        if old is not None and old.status == "done" and self.has_result(old):
+            return replace(old, stamp=entry.stamp, code="", message=""), "done before"
+        receipt = whole_receipt(self.layout.case(entry.id))
+        if receipt is not None and (receipt.recipe, receipt.stamp) == (recipe.digest, entry.stamp):
+            # The result was written, and the batch ended before it could be written down, or did not see it.
+            return replace(fresh, status="done", facts=facts | receipt.facts, attempts=1), "found done"
+        if old is not None and (
+            _refused_by_pixels(old) or (old.status == "failed" and not self.retry_failed)
+        ):
+            return replace(old, stamp=entry.stamp), f"{old.status} before"
+        begun = old is not None and old.status not in FINAL
+        return replace(fresh, attempts=old.attempts if old is not None and begun else 0), _TO_RUN
+
+    def has_result(self, line: CaseRow) -> bool:
+        """Tell whether the result of a line that is done is there, whole, and made by the line's recipe."""
+        if self.trust:
+            return True
+        receipt = whole_receipt(self.layout.case(line.id))
+        return receipt is not None and receipt.recipe == line.recipe
+
+    def _left_out(self, fresh: CaseRow, old: CaseRow | None, choice: Choice) -> tuple[CaseRow, str]:
+        if choice.entry.refusal is not None:
+            return replace(fresh, status="refused", code=choice.code, message=choice.reason), "refused"
+        if old is not None and old.status == "done" and self.has_result(old):
             # Other rules make no result undone: they say why it would not be chosen now.
-            return replace(
-                old, stamp=entry.stamp, code=choice.code, message=choice.reason
-            ), "done, not chosen"
-        status = "refused" if entry.refusal is not None else NOT_SELECTED
-        return replace(fresh, status=status, code=choice.code, message=choice.reason), status
-    if old is not None and current and old.status in FINAL - {NOT_SELECTED}:
-        kept = _kept(replace(old, stamp=entry.stamp), layout, retry_failed=retry_failed)
-        if kept is not None:
-            return kept
-    receipt = whole_receipt(layout.case(entry.id))
-    if receipt is not None and (receipt.recipe, receipt.stamp) == (recipe.digest, entry.stamp):
-        # The result was written, and the batch ended before it could be written down.
-        return replace(fresh, status="done", facts=facts | receipt.facts, attempts=1), "found done"
-    begun = old is not None and current and old.status not in FINAL
-    return replace(fresh, attempts=old.attempts if old is not None and begun else 0), _TO_RUN
-
-
-def _kept(old: CaseRow, layout: Layout, *, retry_failed: bool) -> tuple[CaseRow, str] | None:
-    """Return a line that stays as it is, with what it counts as; None where the case is to be run again."""
-    if old.status == "done":
-        receipt = whole_receipt(layout.case(old.id))
-        same = receipt is not None and receipt.recipe == old.recipe
-        return (replace(old, code="", message=""), "done before") if same else None
-    if old.status == "failed" and retry_failed:
-        return None
-    return old, f"{old.status} before"
+            kept = replace(old, stamp=fresh.stamp, code=choice.code, message=choice.reason)
+            return kept, "done, not chosen"
+        return replace(fresh, status=NOT_SELECTED, code=choice.code, message=choice.reason), NOT_SELECTED
 
 
 def _same_input(old: CaseRow, choice: Choice, recipe: Recipe) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from paraspinal.archive.store import Store
 from paraspinal.errors import OutputError, UsageError
 
 _METRICS_S = 5.0
+_PATIENCE_S = (0.2, 1.0)
 _PROBE_BYTES = 4 << 20  # more than a result takes without its maps
 _MACHINES = {
     ELSEWHERE: ("does not see the output folder", "Mount it there under the same path"),
@@ -147,12 +149,23 @@ class Running:
         line = self._ledger.get(report.case)
         if report.code == INPUT_GONE and line is not None:
             self._check_archive(line, report)
-        if report.status == "done" and line is not None:
-            receipt = whole_receipt(self._layout.case(report.case))
-            if receipt is None or (receipt.recipe, receipt.stamp) != (recipe.digest, line.stamp):
-                text = "Its result is not in the output folder, or not whole."
-                return replace(report, status="failed", code="result_missing", message=text, facts={})
+        if report.status == "done" and line is not None and not self._arrived(line, recipe):
+            text = "Its result is not in the output folder, or not whole."
+            return replace(report, status="failed", code="result_missing", message=text, facts={})
         return report
+
+    def _arrived(self, line: CaseRow, recipe: Recipe) -> bool:
+        """Tell whether a result is in place; what another machine wrote may be seen a moment late."""
+        folder = self._layout.case(line.id)
+        for patience in (*_PATIENCE_S, None):
+            receipt = whole_receipt(folder)
+            if receipt is not None and (receipt.recipe, receipt.stamp) == (recipe.digest, line.stamp):
+                return True
+            if patience is not None:
+                time.sleep(patience)
+                with contextlib.suppress(OSError):
+                    os.listdir(folder.parent)  # makes a network file system look again
+        return False
 
     def _takes_more(self) -> bool:
         """Tell whether the output folder still takes a result: otherwise it was the worker's own disk."""
@@ -175,7 +188,8 @@ class Running:
                 code="archive_gone",
                 remedy="Is its disk mounted? The same command goes on from here.",
             )
-        if location is not None and unchanged(location, line.stamp):
+        # Once is a hiccup of a disk; twice tells of the worker.
+        if report.attempt >= ATTEMPTS and location is not None and unchanged(location, line.stamp):
             raise UsageError(
                 f"Worker {report.worker} does not see the archive.",
                 code="worker_without_archive",

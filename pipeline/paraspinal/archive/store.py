@@ -71,6 +71,15 @@ class Store:
         self.sql = connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read the catalogue as it is now, whatever an index writes meanwhile."""
+        self.sql.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.sql.execute("COMMIT")
+
+    @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of what is written within, or nothing."""
         self.sql.execute("BEGIN IMMEDIATE")
@@ -249,28 +258,40 @@ class Store:
 
 
 @contextmanager
-def open_store(path: Path, *, fingerprint: str = "") -> Iterator[Store]:
+def open_store(path: Path, *, fingerprint: str = "", renew: bool = False) -> Iterator[Store]:
     """Open the catalogue of an archive, and make it where there is none.
 
-    `fingerprint` is that of the key by which its names are digested.
+    `fingerprint` is that of the key by which its names are digested. With `renew` the series of a catalogue that
+    another version made are dropped, to be made anew.
 
     Raises
     ------
     UsageError
-        ``catalogue_unusable`` as `open_catalogue`; ``catalogue_other_key`` if its names were digested by another key.
+        ``catalogue_unusable`` as `open_catalogue`; ``catalogue_other_key`` if its names were digested by another key;
+        ``catalogue_other_version`` without `renew`.
     """
     with open_catalogue(path):
         pass  # makes the file, for its owner alone, and tells a catalogue from other files
     with _connected(path) as connection:
         with typed_errors(path):
-            _prepare(connection, path, fingerprint)
-        yield Store(connection)
+            _prepare(connection, path, fingerprint, renew=renew)
+        try:
+            yield Store(connection)
+        except sqlite3.Error as error:
+            with typed_errors(path):
+                raise error
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, fingerprint: str) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, fingerprint: str, *, renew: bool) -> None:
     prepare_database(connection, APPLICATION_ID, _SCHEMA)
     about = dict(connection.execute("SELECT name, value FROM about"))
     if about.get("format", _FORMAT) != _FORMAT:
+        if not renew:
+            raise UsageError(
+                f"The catalogue {path.name} was made by another version.",
+                code="catalogue_other_version",
+                remedy="Run paraspinal index again: it makes it anew.",
+            )
         connection.executescript(
             "DELETE FROM places; DELETE FROM pieces; DELETE FROM stale; DELETE FROM series;"
             "DELETE FROM about WHERE name = 'whole';"

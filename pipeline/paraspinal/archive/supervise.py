@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import shutil
 import time
 from functools import lru_cache
 from multiprocessing.connection import Connection
@@ -14,6 +15,7 @@ import psutil
 
 from paraspinal.archive.child import BEGUN, do_case
 from paraspinal.archive.job import Job, Limits, Report, Verdict
+from paraspinal.archive.place import staged_folder
 
 _MIB = float(1 << 20)
 _POLL_S = 0.05
@@ -36,8 +38,13 @@ def run_job(job: Job, limits: Limits, *, cores: tuple[int, ...] = (), worker: st
     try:
         verdict = watch.until(here, begin)
     finally:
+        pid = process.pid
         _end(process)
         here.close()
+        if job.run and pid is not None:
+            shutil.rmtree(
+                staged_folder(job, pid), ignore_errors=True
+            )  # of a case that was killed as it wrote
     status, code, message, facts = verdict
     return Report(
         case=job.case,

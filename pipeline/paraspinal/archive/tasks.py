@@ -5,9 +5,12 @@ Nothing in the folder names a file, a UID or a person unless identifiers were as
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from paraspinal.analysis import Analysis, analyze
 from paraspinal.archive.job import INPUT_GONE, WORKER_VERSION, Job
@@ -18,11 +21,13 @@ from paraspinal.archive.place import put_in_place
 from paraspinal.archive.software import software_of
 from paraspinal.archive.thumbnail import write_thumbnail
 from paraspinal.config import Config
-from paraspinal.errors import AnalysisError, LoadError
+from paraspinal.errors import AnalysisError, ConfigError, LoadError
+from paraspinal.loading.scan import is_passing
 from paraspinal.result import AnalysisResult
 from paraspinal.saving import save_analysis
 
 _UNREADABLE = "unreadable_file"
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
 def analyse(job: Job) -> dict[str, Any]:
@@ -36,14 +41,24 @@ def analyse(job: Job) -> dict[str, Any]:
         ``worker_version`` where other software or another model would make the result; ``input_gone``,
         ``input_changed`` or ``input_unreadable`` where the files are not, or no longer, those of the catalogue.
     """
-    config = Config.model_validate(job.settings["config"])
-    if software_of(config) != job.settings["software"]:
+    config = _config(job)
+    return put_in_place(job, lambda folder: _write(job, config, folder))
+
+
+def _config(job: Job) -> Config:
+    """Return the configuration of a job; another version may not even understand it, or not have the model."""
+    try:
+        config = Config.model_validate(job.settings["config"])
+        same = software_of(config) == job.settings["software"]
+    except (ValidationError, ConfigError):
+        same = False
+    if not same:
         raise AnalysisError(
             "The worker has another version of paraspinal or of the model.",
             code=WORKER_VERSION,
             remedy="Install the same version everywhere.",
         )
-    return put_in_place(job, lambda folder: _write(job, config, folder))
+    return config
 
 
 def _write(job: Job, config: Config, folder: Path) -> dict[str, Any]:
@@ -72,6 +87,8 @@ def check_input(job: Job) -> None:
     try:
         now = current_stamp(job.source)
     except OSError as error:
+        if error.errno not in _ABSENT:
+            raise _unreadable() from error
         raise AnalysisError(
             f"A file of the series cannot be found ({error.strerror}).",
             code=INPUT_GONE,
@@ -87,20 +104,22 @@ def check_input(job: Job) -> None:
 
 def _analysed(job: Job, config: Config) -> Analysis:
     """Return the analysis; a file that cannot be read now could be when it was indexed: the series is not whole."""
-    loose = "folders" in job.source
+    loose, faults = "folders" in job.source, list[OSError]()
     identifiers = bool(job.settings.get("identifiers"))
     source = open_location(job.source, config=config.loading)
     try:
         analysis = analyze(
-            source if identifiers else nameless(source),
+            source if identifiers else nameless(source, faults),
             series=job.source.get("series"),
             config=config,
             identifiers=identifiers,
         )
     except LoadError as error:
-        if loose and error.code == _UNREADABLE:
+        if error.code == _UNREADABLE and (loose or is_passing(error.__cause__)):
             raise _unreadable() from error
         raise
+    if any(is_passing(fault) for fault in faults):
+        raise _unreadable()
     if loose and any(code.code == _UNREADABLE for code in analysis.result.loading.codes):
         raise _unreadable()
     if identifiers:

@@ -109,7 +109,7 @@ def batch_command(
 
     Every case runs in a process of its own with a time and a memory limit; a crash, a kill, a hang or a refusal is a
     status with a code. What fails is tried once more. Ctrl-C, a kill or a power cut lose running cases only. The exit
-    code is 0 if every case that was chosen is done or refused, 1 if some failed.
+    code is 0 if every case that was chosen is done or refused, 1 if some failed or still wait.
     """
     from paraspinal.archive import Limits, Options, Workers, batch
 
