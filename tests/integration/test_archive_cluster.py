@@ -133,3 +133,23 @@ def test_a_limit_on_time_holds_for_a_case_that_ignores_it(tmp_path: Path) -> Non
     assert time.monotonic() - begin < 60.0
     with open_ledger(tmp_path / "out" / "ledger.sqlite") as ledger:
         assert [row.attempts for row in ledger.rows()] == [2]
+
+
+def test_a_scheduler_that_goes_away_before_a_worker_came_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.json"
+    scheduler = _dask(
+        tmp_path, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)
+    )  # fmt: skip
+    while not file.exists():
+        time.sleep(0.1)
+    pretend(tmp_path / "catalogue", load_key(tmp_path / "key"), {"a": {}})
+    options = rehearsal(tmp_path, workers=Workers(scheduler=str(json.loads(file.read_text())["address"])))
+    killed = threading.Timer(3.0, scheduler.kill)
+    killed.start()
+    try:
+        with pytest.raises(UsageError) as caught:
+            batch(tmp_path / "catalogue", tmp_path / "out", options)
+    finally:
+        killed.join()
+        scheduler.wait()
+    assert caught.value.code == "scheduler_lost"
