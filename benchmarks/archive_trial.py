@@ -33,7 +33,7 @@ from paraspinal.phantom import MassSpec, PhantomSpec, make_phantom, preset, writ
 from paraspinal.phantom.presets import fast
 
 HANG = "hangs"
-MEMORY_MIB = 700.0
+MEMORY_MIB = 480.0
 TIMEOUT_S = 240.0
 Row = tuple[str, tuple[str, ...]]
 """A line of the ledger: its status, and the codes that it may have."""
