@@ -45,7 +45,7 @@ def test_the_arch_and_the_ascending_aorta_are_included(phase: str) -> None:
     assert dice(found.mask("aorta"), truth) > 0.8
 
 
-@pytest.mark.parametrize("name", ["healthy", "effusion"])
+@pytest.mark.parametrize("name", ["healthy", pytest.param("effusion", marks=pytest.mark.integration)])
 def test_a_heart_at_the_top_of_the_scan_is_not_aorta(name: str) -> None:
     """Without trachea and arch in view a chamber is as round and even as an ascending aorta."""
     heart = labels_on(anatomy(name), voxels(phantom(name), "heart"), phantom(name).labels.geometry)

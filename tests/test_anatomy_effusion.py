@@ -46,7 +46,13 @@ def test_volume_is_measured_on_its_side_and_nothing_on_the_other(
     assert found.organs[f"effusion_{other}"].presence == "absent"
 
 
-@pytest.mark.parametrize("name", ["healthy", "emh", "single-mass", "abscess", "schwannoma", "metastasis"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("healthy", "emh", "single-mass", "schwannoma"),
+        *(pytest.param(name, marks=pytest.mark.integration) for name in ("abscess", "metastasis")),
+    ],
+)
 def test_masses_and_organs_are_no_effusion(name: str) -> None:
     for side in SIDES:
         assert anatomy(name).organs[f"effusion_{side}"].presence == "absent"

@@ -101,6 +101,7 @@ def test_interpolated_slices_are_not_assessed() -> None:
     assert any("interpolated_slices" in reason for reason in reasons)
 
 
+@pytest.mark.integration
 def test_the_smallest_detectable_mass_grows_with_slices_noise_and_psoas() -> None:
     def at(found: MassSearch, level: str) -> float:
         return next(
@@ -132,6 +133,7 @@ def loin() -> tuple[CTVolume, MassSearch]:
     return volume, searched(volume)
 
 
+@pytest.mark.integration
 def test_psoas_is_no_mass_where_l1_is_not_in_view() -> None:
     _, found = loin()
     assert {c.level[0] for c in found.coverage} == {"L"}

@@ -68,6 +68,7 @@ def test_contrast_gives_a_post_contrast_attenuation_and_never_an_enhancement() -
     assert unknown["diffuse_hyperattenuation_fraction"].status == "not_assessed"
 
 
+@pytest.mark.integration
 def test_specks_of_2_mm_are_found_in_thin_slices() -> None:
     found = 0
     for seed in range(20):
