@@ -30,7 +30,7 @@ demo: $(INSTALLED)
 	$(BIN)/paraspinal analyze sample_data/emh -o demo-out --force
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not realdata and not integration"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not realdata and not integration"
 
 test-realdata: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "realdata and not integration"

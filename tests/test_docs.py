@@ -57,7 +57,7 @@ def test_links_between_pages_lead_somewhere(repository: Path) -> None:
 
 
 def test_the_readme_names_the_test_command_of_make(repository: Path) -> None:
-    command = '-m pytest -n 2 --dist loadfile -m "not realdata and not integration"'
+    command = '-m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not realdata and not integration"'
     assert command in (repository / "README.md").read_text(encoding="utf-8")
     assert command in (repository / "Makefile").read_text(encoding="utf-8")
 
