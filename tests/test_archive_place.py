@@ -328,5 +328,5 @@ def test_a_job_that_a_scheduler_forgot_has_no_report() -> None:
     class Forgotten:
         status = "cancelled"
 
-    run = _Run(None, Limits(), lambda _: None, lambda _: None, lambda _: None)
+    run = _Run(Limits(), lambda _: None, lambda _: None, lambda _: None)
     assert run._report(Forgotten(), _job(Path("/nowhere"), "")) is None

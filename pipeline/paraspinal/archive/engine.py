@@ -26,6 +26,7 @@ _AHEAD = 3  # jobs handed over per worker: one runs, two wait beside it
 _POLL_S = 0.5
 _CONNECT_S = 20.0
 _WORKERS_S = 300.0  # workers that were lost come again, or somebody starts others
+_LOST = "scheduler_lost"
 _SILENT = ("distributed", "tornado", "asyncio")
 
 
@@ -64,8 +65,20 @@ def run_jobs(
     UsageError
         ``no_scheduler`` if the scheduler cannot be reached; ``scheduler_lost`` if it goes away.
     """
-    with _client(workers) as client:
-        _Run(client, limits, on_start, on_report, on_tick).all(iter(jobs))
+    run, source = _Run(limits, on_start, on_report, on_tick), iter(jobs)
+    reports = -1
+    while True:
+        try:
+            with _client(workers) as client:
+                run.all(client, source)
+            return
+        except UsageError as error:
+            # An embedded cluster gives up when a worker is killed while it starts: it is started anew as long as
+            # cases come to an end in between.
+            if error.code != _LOST or workers.scheduler is not None or run.reports == reports:
+                raise
+            reports = run.reports
+            run.take_back()
 
 
 @contextmanager
@@ -140,7 +153,7 @@ def _lost_scheduler() -> Iterator[None]:
 def _scheduler_lost() -> UsageError:
     return UsageError(
         "The scheduler is gone.",
-        code="scheduler_lost",
+        code=_LOST,
         remedy="Start it again; the same command goes on where this one stopped.",
     )
 
@@ -150,20 +163,28 @@ class _Run:
 
     def __init__(
         self,
-        client: Any,
         limits: Limits,
         on_start: Callable[[Job], None],
         on_report: Callable[[Report], Job | None],
         on_tick: Callable[[int], None],
     ) -> None:
-        self._client, self._limits = client, limits
+        self._client: Any = None
+        self._limits = limits
+        self.reports = 0
         self._on_start, self._on_report, self._on_tick = on_start, on_report, on_tick
         self._open: dict[Any, Job] = {}
         self._again: list[Job] = []
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    def all(self, jobs: Iterator[Job]) -> None:
-        """Hand jobs over and take reports until there is nothing left."""
+    def take_back(self) -> None:
+        """Let the jobs wait again that a lost cluster had."""
+        self._again += self._open.values()
+        self._open.clear()
+        self._ended = queue.SimpleQueue()
+
+    def all(self, client: Any, jobs: Iterator[Job]) -> None:
+        """Hand jobs over to a client and take reports until there is nothing left."""
+        self._client = client
         while True:
             self._fill(jobs)
             if not self._open:
@@ -172,6 +193,7 @@ class _Run:
                 job = self._open.pop(future)
                 report = self._report(future, job)
                 # Without a report the job was lost with a scheduler: it did not run, or nobody knows.
+                self.reports += report is not None
                 again = job if report is None else self._on_report(report)
                 future.release()
                 if again is not None:
@@ -186,8 +208,12 @@ class _Run:
                 return
             self._on_start(job)
             key = f"case-{job.case}-{job.attempt}-{time.monotonic_ns()}"
-            with _lost_scheduler():
-                future = self._client.submit(work, job, self._limits, key=key, pure=False)
+            try:
+                with _lost_scheduler():
+                    future = self._client.submit(work, job, self._limits, key=key, pure=False)
+            except UsageError:
+                self._again.append(job)
+                raise
             self._open[future] = job
             future.add_done_callback(self._ended.put)
 
