@@ -110,7 +110,7 @@ def _client(workers: Workers) -> Iterator[Any]:
             with client:
                 yield client
             return
-        with _deaf_children():
+        with _deaf_children(), _lost_scheduler():  # a worker may be killed while it starts
             cluster = LocalCluster(
                 n_workers=workers.processes,
                 threads_per_worker=1,
