@@ -77,7 +77,7 @@ def shared_worker() -> Workers:
 def rehearsal(tmp: Path, **changes: Any) -> Options:
     """Return options of a batch that rehearses, with one worker, small limits and a key in `tmp`."""
     options = {
-        "workers": shared_worker(),
+        "workers": changes.get("workers") or shared_worker(),
         "limits": Limits(seconds=20.0, memory_mib=700.0),
         "key": tmp / "key",
         "task": REHEARSE,
