@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +24,7 @@ from paraspinal import __version__
 from paraspinal.archive.collect import collect, up_to_date
 from paraspinal.archive.flatten import UNREADABLE
 from paraspinal.archive.histogram import Histogram, histogram
-from paraspinal.archive.layout import Layout
+from paraspinal.archive.layout import Layout, replace_text
 from paraspinal.archive.spread import Values, outliers, read_values
 from paraspinal.errors import OutputError
 
@@ -55,10 +54,8 @@ def write_dashboard(out: str | Path, *, processes: int = 2) -> Path:
     if not up_to_date(layout):
         collect(layout.root, processes=processes)
     page = render(layout)
-    staged = layout.root / f".dashboard.{os.getpid()}"
     try:
-        staged.write_text(page, encoding="utf-8")
-        os.replace(staged, layout.dashboard)
+        replace_text(layout.dashboard, page)
     except OSError as error:
         raise OutputError(
             f"{layout.dashboard} cannot be written: {error.strerror or error}.",

@@ -15,7 +15,7 @@ from typing import Any
 
 from paraspinal.archive.job import ELSEWHERE, Job
 from paraspinal.archive.layout import Layout
-from paraspinal.archive.receipt import Receipt, whole_receipt, write_receipt
+from paraspinal.archive.receipt import whole_receipt, write_receipt
 from paraspinal.errors import AnalysisError
 
 Write = Callable[[Path], dict[str, Any]]
@@ -35,7 +35,7 @@ def put_in_place(job: Job, write: Write) -> dict[str, Any]:
     folder = Path(job.folder)
     check_run(job)
     known = whole_receipt(folder)
-    if known is not None and made_by(known, job):
+    if known is not None and known.is_of(job.settings["recipe"], job.settings["stamp"]):
         return known.facts
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clean(folder, job.run)
@@ -59,11 +59,6 @@ def staged_folder(job: Job, process: int) -> Path:
     """Return the folder beside a case's that a process fills before it is put in place."""
     folder = Path(job.folder)
     return folder.with_name(f".{folder.name}.{job.run}.{process}")
-
-
-def made_by(receipt: Receipt, job: Job) -> bool:
-    """Tell whether a receipt is that of the result which a job asks for."""
-    return (receipt.recipe, receipt.stamp) == (job.settings["recipe"], job.settings["stamp"])
 
 
 def check_run(job: Job) -> None:

@@ -173,7 +173,7 @@ class _Comparison:
         if old is not None and old.status == "done" and self.has_result(old):
             return replace(old, stamp=entry.stamp, code="", message=""), "done before"
         receipt = whole_receipt(self.layout.case(entry.id))
-        if receipt is not None and (receipt.recipe, receipt.stamp) == (recipe.digest, entry.stamp):
+        if receipt is not None and receipt.is_of(recipe.digest, entry.stamp):
             # The result was written, and the batch ended before it could be written down, or did not see it.
             return replace(fresh, status="done", facts=facts | receipt.facts, attempts=1), "found done"
         if old is not None and (

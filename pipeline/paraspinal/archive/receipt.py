@@ -29,6 +29,10 @@ class Receipt:
     files: dict[str, int]
     facts: dict[str, Any]
 
+    def is_of(self, recipe: str, stamp: str) -> bool:
+        """Tell whether the folder holds the result of a recipe and of an input."""
+        return (self.recipe, self.stamp) == (recipe, stamp)
+
 
 def write_receipt(folder: Path, *, case: str, recipe: str, stamp: str, facts: dict[str, Any]) -> Receipt:
     """Write the receipt of what lies in a folder, in one step, and return it."""
